@@ -1,0 +1,86 @@
+"""GGUF files (llama.cpp's quantised format) turned once into a Hugging Face folder of float32 safetensors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from registry.errors import DamagedError, RegistryError
+from trainer.progress import Progress
+from trainer.sources.fingerprint import file_digest
+from trainer.sources.publish import published
+
+_CONVERSION = 1  # raise when convert_gguf writes something else, so that old folders are not taken for new ones
+
+
+def gguf_folder(file: Path, cache: Path, on_progress: Progress) -> Path:
+    """The converted folder of a GGUF file in `cache`, named by the file's contents.
+
+    Raises:
+        DamagedError: not a GGUF file, or one that cannot be read.
+        StorageError: the cache cannot be written.
+    """
+    with file.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise DamagedError(f"{file} is not a GGUF file: it does not start with the letters GGUF")
+    digest = file_digest(file, cache)
+
+    def build(work: Path) -> None:
+        convert_gguf(file, work / "model", name=file.name, on_progress=on_progress)
+
+    return published(cache / "models" / f"gguf{_CONVERSION}-{digest[:16]}", build)
+
+
+def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) -> None:
+    """Write `file` as config, tokenizer and float32 safetensors into `folder`.
+
+    The bytes depend on the file alone: one metadata key, no date, no machine.
+
+    Raises:
+        RegistryError: transformers cannot read this GGUF file.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    stage = f"de-quantise {name}"
+    on_progress(stage, 0, 3, "weights, once")
+    # Read through a link in an empty folder: files beside the GGUF (a config, an adapter) must not be mixed in.
+    alone = folder.parent / "gguf"
+    alone.mkdir()
+    (alone / "model.gguf").symlink_to(file.resolve())
+    try:
+        with _quiet():
+            model = AutoModelForCausalLM.from_pretrained(
+                alone,
+                gguf_file="model.gguf",
+                dtype=torch.float32,
+                trust_remote_code=False,
+                quantization_config=GgufConfig(dequantize=True),
+            )
+            on_progress(stage, 1, 3, "tokenizer")
+            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf", trust_remote_code=False)
+    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RegistryError(f"cannot read GGUF file {file.name}: {reason}") from error
+    on_progress(stage, 2, 3, "writing safetensors")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.__dict__.pop("quantization_config", None)  # save_pretrained refuses a config that still has it
+    with _quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    on_progress(stage, 3, 3, "done")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers: progress is reported by our own callback."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
