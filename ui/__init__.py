@@ -1,0 +1,1 @@
+"""What people use: the `registry` command. No SQL, no tensors and no training loop live here."""

@@ -1,0 +1,137 @@
+"""Everything about one thing of the registry as plain JSON values: the ground of `show` and `diff`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ui import present
+
+if TYPE_CHECKING:
+    from registry import Registry
+    from registry.records import Expert, Generation
+
+# What tells two things apart by their very nature: no difference that `diff` should report.
+IDENTITY = ("is", "name", "version", "number", "created_at", "seconds", "run", "started_at", "finished_at")
+
+
+def card(registry: "Registry", reference: str) -> dict[str, Any]:
+    """The card of a task, of an expert version or of a router generation.
+
+    A name alone is a task; `sst2@3`, `router@2` and aliases are what they point at.
+
+    Raises:
+        NotFoundError: nothing has that name.
+    """
+    targets = {alias.name: alias.target for alias in registry.aliases()}
+    reference = targets.get(reference, reference)
+    if reference.split("@")[0] == "router":
+        return _generation(registry, registry.generation(reference))
+    if "@" in reference:
+        return _expert(registry, registry.expert(reference))
+    return _task(registry, reference)
+
+
+def _task(registry: "Registry", name: str) -> dict[str, Any]:
+    task = registry.task(name)
+    dataset = registry.dataset(name)
+    experts = registry.experts(name, all_versions=True)
+    return {
+        "is": "task",
+        "name": task.name,
+        "kind": task.kind,
+        "labels": list(dataset.labels),
+        "dataset": dataset.name,
+        "rows": dataset.rows,
+        "columns": dataset.columns,
+        "source": dataset.source,
+        "findings": list(dataset.findings),
+        "datasets": [one.name for one in registry.datasets(name)],
+        "experts": [one.name for one in experts],
+        "created_at": task.created_at,
+    }
+
+
+def _expert(registry: "Registry", expert: "Expert") -> dict[str, Any]:
+    dataset = registry.dataset(expert.task, version=expert.dataset)
+    return {
+        "is": "expert",
+        "name": expert.name,
+        "task": expert.task,
+        "version": expert.version,
+        "kind": expert.kind,
+        "adapter": expert.adapter,
+        "labels": list(expert.labels),
+        "dataset": dataset.name,
+        "rows": dataset.rows,
+        "base_model": registry.base_model(expert.base_model).name,
+        "parent": None if expert.parent is None else f"{expert.task}@{expert.parent}",
+        "parameters": expert.parameters,
+        "bytes": expert.bytes,
+        "sha256": expert.sha256,
+        "metrics": present.metrics(registry.evaluations(expert.name)),
+        "config": expert.config,
+        **_run(registry, expert.run),
+        "created_at": expert.created_at,
+    }
+
+
+def _generation(registry: "Registry", generation: "Generation") -> dict[str, Any]:
+    aliases = [alias.name for alias in registry.aliases() if alias.target == generation.name]
+    return {
+        "is": "generation",
+        "name": generation.name,
+        "number": generation.number,
+        "router": generation.router,
+        "experts": list(generation.experts),
+        "base_model": registry.base_model(generation.base_model).name,
+        "parent": None if generation.parent is None else f"router@{generation.parent}",
+        "aliases": aliases,
+        "parameters": generation.parameters,
+        "sha256": generation.sha256,
+        "root": generation.root,
+        "metrics": present.metrics(registry.evaluations(generation.name)),
+        "config": generation.config,
+        **_run(registry, generation.run),
+        "created_at": generation.created_at,
+    }
+
+
+def _run(registry: "Registry", number: int) -> dict[str, Any]:
+    run = registry.run(number)
+    return {
+        "settings": run.settings,
+        "seed": run.seed,
+        "versions": run.versions,
+        "seconds": run.seconds,
+    }
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a", "b", "differences": {path: [value of a, value of b]}}`, nested values by dotted path."""
+    first, second = _flat(a), _flat(b)
+    paths = [path for path in (first | second) if path.split(".")[0] not in IDENTITY]
+    return {
+        "a": a["name"],
+        "b": b["name"],
+        "differences": {
+            path: [first.get(path), second.get(path)] for path in paths if first.get(path) != second.get(path)
+        },
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def echo(values: Mapping[str, Any]) -> None:
+    """A card as text: one line a field, nested fields by dotted path."""
+    click.echo(present.plain(f"{values['name']} ({values['is']})"))
+    shown = {path: value for path, value in _flat(values).items() if path not in ("name", "is")}
+    present.echo_fields({path: present.value(value) for path, value in shown.items()})

@@ -1,0 +1,1 @@
+"""The commands, one module per noun. Importing them is quick: each command imports what it needs."""

@@ -1,0 +1,55 @@
+"""`experts`: what the registry holds."""
+
+import click
+
+from ui.group import Session, common_options, pass_session
+
+
+@click.command("experts")
+@click.option("--task", help="Only the experts of this task.")
+@click.option("--all", "all_versions", is_flag=True, help="Every version, not only the newest of each task.")
+@common_options
+@pass_session
+def experts(session: Session, task: str | None, all_versions: bool) -> None:
+    """List the experts."""
+    from ui import present
+
+    with session.open() as registry:
+        found = [
+            (expert, present.metrics(registry.evaluations(expert.name)))
+            for expert in registry.experts(task, all_versions=all_versions)
+        ]
+    if session.json:
+        session.print_json(
+            [
+                {
+                    "expert": expert.name,
+                    "task": expert.task,
+                    "version": expert.version,
+                    "kind": expert.kind,
+                    "adapter": expert.adapter,
+                    "parameters": expert.parameters,
+                    "sha256": expert.sha256,
+                    "metrics": metrics,
+                }
+                for expert, metrics in found
+            ]
+        )
+    elif not found:
+        click.echo("No experts yet. Add one: registry add-task --data examples/sentiment.csv")
+    else:
+        present.echo_table(
+            ("expert", "kind", "adapter", "parameters", "validation", "test", "created"),
+            [
+                (
+                    expert.name,
+                    expert.kind,
+                    expert.adapter,
+                    f"{expert.parameters:,}",
+                    present.number(metrics.get("validation", {}).get("accuracy")),
+                    present.number(metrics.get("test", {}).get("accuracy")),
+                    present.moment(expert.created_at),
+                )
+                for expert, metrics in found
+            ],
+        )

@@ -1,0 +1,158 @@
+"""`predict` and `evaluate`."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ui.group import Session, as_json, common_options, pass_session
+
+if TYPE_CHECKING:
+    from trainer.moe import Prediction
+    from trainer.pipeline import Report
+
+CHUNK = 256
+"""Texts predicted at a time, so that the first answers of a long file appear before its last is computed."""
+
+Text = str | tuple[str, str | None]
+
+
+@click.command("predict")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--data", help="File of texts: CSV, TSV or JSON Lines; no label column is needed.")
+@click.option("--text", help="Column of the text in --data [default: text].")
+@click.option("--text-pair", help="Column of the second text in --data.")
+@click.option("--router", help="Generation to route with, such as router@2 [default: production].")
+@click.option("--expert", help="Ask this expert alone, such as boolq@1, and route nothing.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@common_options
+@pass_session
+def predict(
+    session: Session,
+    *,
+    texts: tuple[str, ...],
+    data: str | None,
+    text: str | None,
+    text_pair: str | None,
+    router: str | None,
+    expert: str | None,
+    device: str,
+) -> None:
+    """Answer texts: the router picks the expert.
+
+    TEXT is one text an argument; a single - reads one text a line from stdin.
+    """
+    asked = _asked(texts, data, text, text_pair)
+    from trainer.moe import MoE
+    from ui.progress import reporting
+
+    with session.open() as registry, reporting() as report:
+        report("load the model", 0, 0, "")
+        moe = MoE.load(registry, router, device=device)
+    for number, chunk in enumerate(_chunks(asked)):
+        predictions = moe.predict(chunk, expert=expert)
+        if session.json:
+            _write_json(predictions, first=number == 0)
+        else:
+            _write_text(predictions)
+    if session.json:
+        click.echo("\n]" if asked else "[]")
+
+
+def _asked(
+    texts: tuple[str, ...], data: str | None, text: str | None, text_pair: str | None
+) -> Sequence[Text]:
+    """The texts of the arguments, of stdin or of the file; exactly one of the three."""
+    if bool(texts) == (data is not None):
+        raise click.UsageError("give either texts, a single - for stdin, or --data FILE")
+    if data is not None:
+        from trainer.data import read_texts
+
+        return read_texts(data, text=text, text_pair=text_pair)
+    if text or text_pair:
+        raise click.UsageError("--text and --text-pair name columns of --data")
+    given = [line.rstrip("\n") for line in sys.stdin] if texts == ("-",) else list(texts)
+    for one in given:
+        # An argument or a line that is not UTF-8 arrives with lone surrogates in place of its bytes.
+        if not one.isprintable() and any("\ud800" <= c <= "\udfff" for c in one):
+            raise click.UsageError(f"this text is not valid UTF-8: {one!r}")
+    return [one for one in given if one.strip()] if texts == ("-",) else given
+
+
+def _chunks(asked: Sequence[Text]) -> Iterable[Sequence[Text]]:
+    return (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
+
+
+def prediction_json(prediction: "Prediction") -> dict[str, Any]:
+    """What `predict --json` prints for one text."""
+    return {
+        "text": prediction.text,
+        "task": prediction.task,
+        "expert": prediction.expert,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "probabilities": prediction.probabilities,
+        "weights": prediction.weights,
+        "generation": prediction.generation,
+    }
+
+
+def _write_json(predictions: Sequence["Prediction"], *, first: bool) -> None:
+    """One object a line, inside one list that is opened by the first chunk."""
+    lines = [as_json(prediction_json(prediction), indent=None) for prediction in predictions]
+    click.echo(("[\n" if first else ",\n") + ",\n".join(lines), nl=False)
+
+
+def _write_text(predictions: Sequence["Prediction"]) -> None:
+    from ui import present
+
+    for prediction in predictions:
+        present.echo_prediction(prediction)
+
+
+@click.command("evaluate")
+@click.argument("reference", metavar="[NAME]", required=False)
+@click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
+@click.option("--data", help="File of labelled rows to use instead of the task's own.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@common_options
+@pass_session
+def evaluate(session: Session, reference: str | None, split: str, data: str | None, device: str) -> None:
+    """Measure an expert or a router generation.
+
+    NAME is boolq, boolq@1 or router@2 [default: the generation in production]."""
+    from trainer.pipeline import evaluate as run
+    from ui.progress import reporting
+
+    with session.open() as registry, reporting() as report:
+        result = run(registry, reference, split=split, data=data, device=device, on_progress=report)
+    if session.json:
+        session.print_json(report_json(result))
+    else:
+        echo_report(result, split)
+
+
+def report_json(report: "Report") -> dict[str, Any]:
+    """What `evaluate --json` prints; the last two are null for an expert."""
+    return {
+        "subject": report.subject,
+        "metrics": report.metrics,
+        "examples": report.examples,
+        "per_task": report.per_task,
+        "confusion": report.confusion,
+    }
+
+
+def echo_report(report: "Report", split: str) -> None:
+    """Metrics, and for a generation the table by task."""
+    from ui import present
+
+    click.echo(f"{report.subject} on {report.examples:,} rows of {split}")
+    present.echo_fields({name.replace("_", " "): present.number(v) for name, v in report.metrics.items()})
+    if report.per_task:
+        names = list(next(iter(report.per_task.values())))
+        present.echo_table(
+            ["task", *(name.replace("_", " ") for name in names)],
+            [[task, *(present.number(values[n]) for n in names)] for task, values in report.per_task.items()],
+        )

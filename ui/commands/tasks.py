@@ -1,0 +1,157 @@
+"""`add-task` and `tasks`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ui.group import Session, common_options, pass_session
+
+if TYPE_CHECKING:
+    from trainer.pipeline import AddedTask
+
+SETTINGS = (
+    "adapter",
+    "preset",
+    "rank",
+    "alpha",
+    "first_layer",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "head_learning_rate",
+    "max_length",
+    "seed",
+)
+"""Options of `add-task` that are fields of `trainer.pipeline.ExpertSettings` of the same name."""
+
+
+@click.command("add-task")
+@click.option("--data", required=True, help="CSV, TSV or JSON Lines file of the task's rows.")
+@click.option("--name", help="Name of the task [default: the file's name].")
+@click.option("--kind", help="Kind of task [default: told from the columns].")
+@click.option("--text", help="Column of the text [default: text].")
+@click.option("--text-pair", help="Column of the second text, for tasks on pairs.")
+@click.option("--label", help="Column of the label [default: label].")
+@click.option("--validation", help="File of validation rows [default: a tenth of the rows].")
+@click.option("--test", help="File of test rows [default: a tenth of the rows].")
+@click.option(
+    "--base-model",
+    envvar="REGISTRY_BASE_MODEL",
+    help="Built-in name, folder, GGUF file or Hub id [env: REGISTRY_BASE_MODEL; default: smollm2-135m].",
+)
+@click.option("--adapter", help="Kind of adapter [default: tt_lora].")
+@click.option("--preset", help="Shapes of the cores: default or paper.")
+@click.option("--rank", type=click.IntRange(min=1), help="Rank of the adapter.")
+@click.option("--alpha", type=float, help="Scale of the adapter's output.")
+@click.option("--first-layer", type=click.IntRange(min=0), help="First layer that adapters change.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step.")
+@click.option("--learning-rate", type=float, help="Highest learning rate of the adapters.")
+@click.option("--head-learning-rate", type=float, help="Highest learning rate of the head.")
+@click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
+@click.option("--seed", type=int, help="Seed of everything random [default: 0].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@common_options
+@pass_session
+def add_task(session: Session, *, data: str, device: str, **options: Any) -> None:
+    """Train a frozen expert from labelled texts.
+
+    When the same rows with the same settings are already an expert, there is nothing to do. Changed rows make
+    the next version of it; older versions stay as they are.
+    """
+    from trainer.pipeline import ExpertSettings
+    from trainer.pipeline import add_task as run
+    from ui.progress import reporting
+
+    settings = ExpertSettings(**{k: options.pop(k) for k in SETTINGS if options[k] is not None})
+    for name in SETTINGS:
+        options.pop(name, None)
+    with session.open() as registry, reporting() as report:
+        added = run(registry, data, **options, settings=settings, device=device, on_progress=report)
+    if session.json:
+        session.print_json(added_json(added))
+    else:
+        echo_added(added)
+
+
+def added_json(added: "AddedTask") -> dict[str, Any]:
+    """What `add-task --json` prints."""
+    expert = added.expert
+    return {
+        "task": expert.task,
+        "kind": expert.kind,
+        "expert": expert.name,
+        "created": added.created,
+        "parameters": expert.parameters,
+        "sha256": expert.sha256,
+        "rows": added.rows,
+        "metrics": added.metrics,
+        "findings": list(added.findings),
+        "seconds": added.seconds,
+    }
+
+
+def echo_added(added: "AddedTask") -> None:
+    """The new expert as text, what was noticed in the rows, and the next command."""
+    from ui import present
+
+    expert = added.expert
+    for finding in added.findings:
+        click.echo(f"Note: {present.plain(finding)}", err=True)
+    if not added.created:
+        click.echo(f"Nothing to do: these rows with these settings are {expert.name}.")
+    else:
+        click.echo(f"{expert.name} is frozen.")
+    present.echo_fields(
+        {
+            "labels": ", ".join(expert.labels),
+            "rows": ", ".join(f"{split} {count:,}" for split, count in added.rows.items()),
+            "parameters": f"{expert.parameters:,} ({present.size(expert.bytes)})",
+            "sha256": expert.sha256,
+            "seconds": f"{added.seconds:.1f}",
+        }
+    )
+    present.echo_metrics(added.metrics)
+    present.next_step("registry retrain-router")
+
+
+@click.command("tasks")
+@common_options
+@pass_session
+def tasks(session: Session) -> None:
+    """List the tasks."""
+    from ui import present
+
+    with session.open() as registry:
+        newest = {expert.task: expert.name for expert in registry.experts()}
+        found = [(task, registry.dataset(task.name)) for task in registry.tasks()]
+    if session.json:
+        session.print_json(
+            [
+                {
+                    "task": task.name,
+                    "kind": task.kind,
+                    "labels": list(dataset.labels),
+                    "dataset": dataset.version,
+                    "rows": dataset.rows,
+                    "expert": newest.get(task.name),
+                }
+                for task, dataset in found
+            ]
+        )
+    elif not found:
+        click.echo("No tasks yet. Add one: registry add-task --data examples/sentiment.csv")
+    else:
+        present.echo_table(
+            ("task", "kind", "labels", "train", "validation", "test", "expert"),
+            [
+                (
+                    task.name,
+                    task.kind,
+                    present.plain(", ".join(dataset.labels), 40),
+                    *(f"{dataset.rows.get(split, 0):,}" for split in ("train", "validation", "test")),
+                    newest.get(task.name, "-"),
+                )
+                for task, dataset in found
+            ],
+        )

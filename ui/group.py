@@ -1,0 +1,177 @@
+"""The ground under every command: common options, and the one place where an error becomes a line and a code.
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused, 130 interrupted.
+
+Nothing heavy is imported at the top of this module, so that `registry --help` is quick.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from registry import Registry
+    from registry.errors import RegistryError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class Session:
+    """What the common options of one invocation said."""
+
+    home: Path | None = None
+    """Directory of the registry; None for the platform's user data directory."""
+    json: bool = False
+    """Print JSON for programs instead of text for people."""
+
+    def open(self) -> "Registry":
+        """The registry at `home`, created when it does not exist yet."""
+        from registry import Registry
+
+        return Registry(self.home)
+
+    def print_json(self, value: object) -> None:
+        """Write `value` as JSON to stdout; times become ISO 8601."""
+        click.echo(as_json(value))
+
+
+def as_json(value: object, *, indent: int | None = 2) -> str:
+    """`value` as JSON text; non-ASCII characters stay as they are, times become ISO 8601."""
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def common_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add --home, --json and --debug, which mean the same before and after a command's name."""
+
+    def keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+        # A subcommand that does not repeat an option must not undo what stood before its name.
+        if value is not None and option.name is not None:
+            setattr(context.find_root().ensure_object(Session), option.name, value)
+
+    for option in (
+        click.option(
+            "--debug", is_flag=True, expose_value=False, help="Show the Python traceback of an error."
+        ),
+        click.option(
+            "--json", is_flag=True, default=None, expose_value=False, callback=keep, help="Print JSON."
+        ),
+        click.option(
+            "--home",
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar="REGISTRY_HOME",
+            expose_value=False,
+            callback=keep,
+            help="Directory of the registry [env: REGISTRY_HOME; default: the user's data directory].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def exit_code(error: "RegistryError") -> int:
+    """The documented exit code of an error of the registry."""
+    from registry import errors
+
+    codes = {
+        errors.InvalidSettingError: 2,
+        errors.NotFoundError: 3,
+        errors.ConflictError: 4,
+        errors.DataRefusedError: 5,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+def _registry_error() -> "type[RegistryError]":
+    from registry.errors import RegistryError
+
+    return RegistryError
+
+
+def _usage(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = f" See: {context.command_path} --help" if context is not None else ""
+    message = error.format_message()
+    return message + ("" if message.endswith((".", "?", ")")) else ".") + where
+
+
+def _tell(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    click.echo("Error: " + " ".join(message.split()), err=True)
+
+
+class RegistryGroup(click.Group):
+    """The command group that turns every error into one line on stderr and one exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and exit with its code; with `standalone_mode=False`, let errors through."""
+        given = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+        debug = "--debug" in given
+        try:
+            result = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except click.Abort:
+            _tell("Interrupted: nothing is half-made; run the same command again to go on.")
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            _explain(debug)
+            _tell(_usage(error))
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader, such as `head`, has what it wanted. A second flush at exit would complain.
+            sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123
+            sys.exit(1)
+        except _registry_error() as error:  # evaluated only when something else has gone wrong
+            _explain(debug)
+            _tell(str(error))
+            sys.exit(exit_code(error))
+        except OSError as error:
+            _explain(debug)
+            _tell(str(error))
+            sys.exit(1)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _explain(debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+
+
+def tell_of_defect(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
+    """Excepthook for what nobody foresaw: still one line, with the traceback under --debug."""
+    if "--debug" in sys.argv:
+        traceback.print_exception(kind, error, trace)
+    _tell(f"{kind.__name__}: {error}. This is a defect of the program; --debug shows where.")

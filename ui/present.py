@@ -1,0 +1,127 @@
+"""Records as people read them: safe text, numbers, tables. Nothing here opens a registry."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from registry.records import Evaluation
+    from trainer.moe import Prediction
+
+# Wide enough that a table in a pipe or a file is never cut; a terminal uses its own width.
+PIPE_WIDTH = 1000
+BAR = 20
+
+
+def plain(text: str, width: int | None = None) -> str:
+    """`text` on one line, without characters that could steer a terminal, cut to `width` columns."""
+    unsafe = {c for c in text if not c.isprintable()}
+    mended = {c: " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in unsafe}
+    safe = text.translate(str.maketrans(mended))
+    return safe if width is None or len(safe) <= width else safe[: width - 1] + "…"
+
+
+def number(value: float | int | None) -> str:
+    """A count with thousands separators, a measure with three digits, a dash for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def value(given: object) -> str:
+    """Any JSON value or time as one short line."""
+    if isinstance(given, datetime):
+        return moment(given)
+    if isinstance(given, bool) or given is None:
+        return {True: "yes", False: "no", None: "-"}[given]
+    if isinstance(given, int | float):
+        return number(given)
+    if isinstance(given, list | tuple):
+        return ", ".join(value(one) for one in given) or "-"
+    return plain(str(given))
+
+
+def size(count: int) -> str:
+    """A number of bytes in decimal units: 1,234,567 -> "1.2 MB"."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def moment(when: datetime) -> str:
+    """A time in the reader's own time zone, to the minute."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def bar(share: float) -> str:
+    """A share of 0 to 1 as a bar of constant width."""
+    filled = round(max(0.0, min(1.0, share)) * BAR)
+    return "█" * filled + "░" * (BAR - filled)
+
+
+def metrics(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
+    """`{split: {metric: value}}` of evaluations given newest first; the newest value of each wins."""
+    found: dict[str, dict[str, float]] = {}
+    for evaluation in evaluations:
+        found.setdefault(evaluation.split, {}).setdefault(evaluation.metric, evaluation.value)
+    return found
+
+
+def echo_metrics(by_split: Mapping[str, Mapping[str, float]]) -> None:
+    """One line per split: its metrics by name."""
+    for split, values in by_split.items():
+        line = ", ".join(f"{name.replace('_', ' ')} {number(float(v))}" for name, v in values.items())
+        click.echo(f"  {split:<11} {line}")
+
+
+def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout. Columns of figures align right; nothing is cut outside a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[plain(cell) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for index, name in enumerate(columns):
+        figures = all(_is_figure(row[index]) for row in cells)
+        table.add_column(name, justify="right" if figures else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else PIPE_WIDTH, highlight=False).print(table)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell.replace(",", "").replace(".", "").replace("-", "").isdigit() or cell == "-"
+
+
+def echo_fields(fields: Mapping[str, str]) -> None:
+    """`name   value` lines, the values in one column."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"  {name:<{width}}  {plain(value)}")
+
+
+def echo_prediction(prediction: "Prediction") -> None:
+    """A text, its answer with a bar, who answered, and the runners-up of the routing."""
+    click.echo(plain(prediction.text, 100))
+    label = plain(prediction.label, 40)
+    share = prediction.probability
+    click.echo(f"  {label}  {bar(share)} {share:.2f}  by {prediction.expert}")
+    rest = [(task, w) for task, w in prediction.weights.items() if task != prediction.task and w >= 0.005]
+    if rest:
+        nearest = sorted(rest, key=lambda pair: -pair[1])[:3]
+        click.echo("  also considered: " + ", ".join(f"{plain(task)} {w:.2f}" for task, w in nearest))
+
+
+def next_step(command: str) -> None:
+    """On stderr: the command to try next."""
+    click.echo(f"Next: {command}", err=True)
