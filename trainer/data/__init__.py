@@ -1,0 +1,23 @@
+"""Rows of a task from a file: taken exactly as written, or refused with file, line and reason.
+
+A path becomes bytes (`files`), bytes become a table of text (`delimited`, `jsonl`), columns get their roles
+(`columns`), and the checked rows (`labels`, `checks`) their splits (`splits`). No value is ever converted.
+"""
+
+from trainer.data.labels import check_labels
+from trainer.data.reading import TaskKindModule, read_table, read_task, read_texts
+from trainer.data.rows import SPLITS, Row, Split, TaskData
+from trainer.data.tables import Table
+
+__all__ = [
+    "SPLITS",
+    "Row",
+    "Split",
+    "Table",
+    "TaskData",
+    "TaskKindModule",
+    "check_labels",
+    "read_table",
+    "read_task",
+    "read_texts",
+]

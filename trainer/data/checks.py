@@ -1,0 +1,117 @@
+"""What is noticed in the rows of any kind: empty inputs, repeats, contradictions, leaks between splits."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from trainer.data.refusals import refusal
+from trainer.data.rows import Row, Split
+
+CONFLICTS_REFUSED_ABOVE = 0.05
+LABEL_IN_TEXT_ABOVE = 0.95
+
+
+def check_inputs(rows: Sequence[Row], inputs: Sequence[str]) -> None:
+    """Refuse an empty input.
+
+    Raises:
+        DataRefusedError: with the first row in which one of `inputs` holds nothing but spaces and invisibles.
+    """
+    for row in rows:
+        for role in inputs:
+            if is_empty(row.values[role]):
+                raise refusal(row.source, row.line, f"the {role} is empty")
+
+
+def is_empty(text: str) -> bool:
+    """Whether nothing of the text can be seen."""
+    return not text.strip() or all(
+        character.isspace() or unicodedata.category(character) in ("Cc", "Cf") for character in text
+    )
+
+
+def repeats(rows: Sequence[Row], inputs: Sequence[str], target: str | None) -> list[str]:
+    """What to say of equal inputs: repeated rows are kept, contradicting labels are named.
+
+    Raises:
+        DataRefusedError: more than 5 % of the rows contradict another one.
+    """
+    first: dict[tuple[str, ...], Row] = {}
+    again: list[Row] = []
+    torn: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        key = tuple(unicodedata.normalize("NFC", row.values[role]) for role in inputs)
+        earlier = first.setdefault(key, row)
+        if earlier is row:
+            continue
+        if target is None or earlier.values[target] == row.values[target]:
+            again.append(row)
+        else:
+            torn.setdefault(key, [earlier]).append(row)
+    found = []
+    if again:
+        found.append(
+            f"{_rows(len(again))} repeat an earlier one and are kept (first: {_place(again[0], rows)})"
+        )
+    if torn:
+        found.append(_conflicts(rows, torn))
+    return found
+
+
+def _conflicts(rows: Sequence[Row], torn: dict[tuple[str, ...], list[Row]]) -> str:
+    shown = "; ".join(" and ".join(_place(row, rows) for row in same[:2]) for same in list(torn.values())[:3])
+    involved = sum(map(len, torn.values()))
+    says = f"{_rows(involved)} have the text of another but a different label: {shown}"
+    if involved > CONFLICTS_REFUSED_ABOVE * len(rows):
+        same = next(iter(torn.values()))
+        raise refusal(
+            same[1].source, same[1].line, f"{says}; more than 5 % of all, so decide on one label for each"
+        )
+    return says
+
+
+def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
+    """Texts of train that are also in a given validation or test part; they are kept."""
+    trained = {place for row, place in zip(rows, positions, strict=True) if row.split == "train"}
+    found = []
+    parts: tuple[Split, ...] = ("validation", "test")
+    for split in parts:
+        part = [(row, place) for row, place in zip(rows, positions, strict=True) if row.split == split]
+        shared = [row for row, place in part if place in trained]
+        if shared:
+            found.append(
+                f"{len(shared):,} of {_rows(len(part))} of {split} have a text that is also in train"
+                f" (first: {_place(shared[0], rows)})"
+            )
+    return found
+
+
+def label_in_text(
+    rows: Sequence[Row], inputs: Sequence[str], labels: Sequence[str], target: str
+) -> list[str]:
+    """Warn when more than 95 % of the rows contain their own label and no other one."""
+    by_length = sorted({label.casefold() for label in labels}, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, by_length))})(?!\w)")
+    without, allowed = 0, len(rows) * (1 - LABEL_IN_TEXT_ABOVE)
+    for row in rows:
+        seen = {found for role in inputs for found in pattern.findall(row.values[role].casefold())}
+        if seen != {row.values[target].casefold()}:
+            without += 1
+            if without >= allowed:
+                return []
+    return [
+        f"the text gives its own label away in {len(rows) - without:,} of {_rows(len(rows))}: is it meant to?"
+    ]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _place(row: Row, rows: Sequence[Row]) -> str:
+    """The line, with the file where the rows come from several."""
+    return (
+        f"line {row.line}"
+        if row.source == rows[0].source == rows[-1].source
+        else f"{row.source}, line {row.line}"
+    )

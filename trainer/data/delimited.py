@@ -1,0 +1,142 @@
+"""CSV, TSV and their relatives, read strictly: every cell as written, or a refusal with the line."""
+
+import csv
+import re
+from collections.abc import Iterator
+
+from trainer.data.refusals import quoted, refusal
+from trainer.data.tables import (
+    MAX_CELL,
+    MAX_COLUMNS,
+    Table,
+    check_columns,
+    check_size,
+    control_finding,
+    decoded_lines,
+)
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_QUOTED_PART = re.compile(r'"(?:[^"]|"")*"')
+
+
+def parse_delimited(content: bytes, source: str) -> Table:
+    """The table in UTF-8 bytes whose first line that is not blank names the columns.
+
+    Raises:
+        DataRefusedError: anything that two readers could understand differently, with the line.
+    """
+    lines = decoded_lines(content, source)
+    header, header_line = _header(lines, source)
+    delimiter = _delimiter(header, source, header_line)
+    columns = check_columns(_header_cells(header, delimiter, source, header_line), source, header_line)
+    body = _Body(source, delimiter, len(columns), header_line)
+    body.read(lines)
+    if not body.rows:
+        raise refusal(source, header_line, "no rows after the header")
+    findings = [f"cells are separated by {_DELIMITERS[delimiter]}"] if len(columns) > 1 else []
+    findings += body.findings() + control_finding(content)
+    return Table(source=source, columns=columns, rows=body.rows, lines=body.lines, findings=tuple(findings))
+
+
+def _header(lines: Iterator[str], source: str) -> tuple[str, int]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip("\r\n"):
+            return line, number
+    raise refusal(source, 1, "no rows: the file is empty")
+
+
+def _delimiter(header: str, source: str, line: int) -> str:
+    """The one delimiter found outside quotes; the number of columns is bounded before any is parsed."""
+    bare = _QUOTED_PART.sub("", header)
+    counts = {delimiter: bare.count(delimiter) for delimiter in _DELIMITERS if delimiter in bare}
+    if len(counts) > 1:
+        names = " and by ".join(_DELIMITERS[delimiter] for delimiter in counts)
+        raise refusal(
+            source, line, f"the header can be separated by {names}; quote the column names that hold one"
+        )
+    delimiter = next(iter(counts), ",")
+    if counts.get(delimiter, 0) >= MAX_COLUMNS:
+        raise refusal(
+            source, line, f"{counts[delimiter] + 1:,} columns, more than the {MAX_COLUMNS} that are read"
+        )
+    return delimiter
+
+
+def _header_cells(header: str, delimiter: str, source: str, line: int) -> list[str]:
+    try:
+        return next(csv.reader([header], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise refusal(source, line, "a quote in the header is never closed on its line") from None
+        raise refusal(source, line, _explained(error, spans_lines=False)) from None
+
+
+class _Body:
+    """The rows below the header as they are read, and what was noticed on the way."""
+
+    def __init__(self, source: str, delimiter: str, width: int, header_line: int) -> None:
+        self.source, self.delimiter, self.width, self.header_line = source, delimiter, width, header_line
+        self.rows: list[list[str]] = []
+        self.lines: list[int] = []
+        self.blank: list[int] = []
+        self.broken: list[int] = []
+
+    def read(self, lines: Iterator[str]) -> None:
+        """Take all rows; `csv` counts the lines it was given, the header was not among them."""
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        start = self.header_line + 1
+        try:
+            for cells in reader:
+                self._take(cells, start)
+                if self.header_line + reader.line_num > start:
+                    self.broken.append(start)
+                start = self.header_line + reader.line_num + 1
+        except csv.Error as error:
+            spans_lines = self.header_line + reader.line_num > start
+            raise refusal(self.source, start, _explained(error, spans_lines)) from None
+
+    def _take(self, cells: list[str], line: int) -> None:
+        if not cells:
+            self.blank.append(line)
+            return
+        if len(cells) != self.width:
+            raise refusal(self.source, line, self._ragged(len(cells)))
+        if self.width == 1 and self.blank:
+            raise refusal(
+                self.source, self.blank[0], "a blank line between rows of one column could be an empty cell;"
+                " remove it",
+            )  # fmt: skip
+        check_size(cells, self.source, line, len(self.rows) + 1)
+        self.rows.append(cells)
+        self.lines.append(line)
+
+    def _ragged(self, found: int) -> str:
+        cells = "1 cell" if found == 1 else f"{found:,} cells"
+        columns = "1 column" if self.width == 1 else f"{self.width} columns"
+        hint = f"; quote a cell that holds {quoted(self.delimiter)}" if found > self.width else ""
+        return f"{cells} where the header names {columns}{hint}"
+
+    def findings(self) -> list[str]:
+        """What was noticed, for a person."""
+        found = []
+        if self.blank and self.blank[0] < self.lines[-1]:
+            found.append(f"blank lines between rows were skipped (first: line {self.blank[0]})")
+        if self.broken:
+            found.append(f"line breaks inside quotes are kept, rows: {len(self.broken):,}"
+                         f" (first: line {self.broken[0]})")  # fmt: skip
+        return found
+
+
+def _explained(error: csv.Error, spans_lines: bool) -> str:
+    """The reason in our words; `csv` names its errors by their text alone."""
+    message = str(error)
+    if "unexpected end of data" in message:
+        return "a quote is opened in this row and never closed"
+    if "expected after" in message:
+        return 'text after a closing quote; inside a quoted cell a quote is written twice ("")'
+    if "new-line character" in message:
+        return "a lone carriage return; end lines with LF or CRLF, or quote the cell"
+    if "field larger than field limit" in message:
+        hint = "; a quote opened in this row may never be closed" if spans_lines else ""
+        return f"a cell has more than {MAX_CELL:,} characters{hint}"
+    return message

@@ -1,0 +1,96 @@
+"""From a path to UTF-8 bytes: what is opened at all, and what is refused before anything is parsed."""
+
+import codecs
+import os
+import re
+import stat
+from pathlib import Path
+
+from registry.errors import NotFoundError, nearest
+from trainer.data.refusals import quoted, refusal
+
+MAX_BYTES = 50_000_000
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_PACKED_NAMES = {
+    ".gz", ".tgz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar",
+    ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".npy", ".npz",
+}  # fmt: skip
+_PACKED_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip or spreadsheet",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"7z\xbc\xaf\x27\x1c": "7-zip",
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+    b"\xd0\xcf\x11\xe0": "old Excel",
+    b"%PDF-": "PDF",
+    b"SQLite format 3\x00": "SQLite",
+}
+
+
+def read_utf8(path: str | os.PathLike[str]) -> bytes:
+    """The content of a text file as valid-looking UTF-8 bytes, without its byte order mark.
+
+    UTF-16 with a byte order mark is converted. UTF-8 itself is checked where the lines are read
+    (`trainer.data.tables.decoded_lines`), which knows the line number.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataRefusedError: a URL, a directory, a packed or too large file, or one that cannot be read.
+    """
+    source = os.fspath(path)
+    if _URL.match(source):
+        raise refusal(source, None, "a URL is not read; download the file and give its path")
+    if Path(source).suffix.lower() in _PACKED_NAMES:
+        raise refusal(source, None, "not a text file by its name; unpack it to .csv, .tsv or .jsonl first")
+    content = _read_bytes(source)
+    if len(content) > MAX_BYTES:
+        raise refusal(source, None, f"larger than {MAX_BYTES:,} bytes, the most that is read")
+    for magic, name in _PACKED_MAGIC.items():
+        if content.startswith(magic):
+            raise refusal(
+                source, None, f"holds {name} data, not text; unpack it to .csv, .tsv or .jsonl first"
+            )
+    return _without_mark(content, source)
+
+
+def _read_bytes(source: str) -> bytes:
+    """At most one byte more than the limit, from a regular file only (a pipe or device could block)."""
+    try:
+        mode = os.stat(source).st_mode  # noqa: PTH116 (a path with NUL must reach the handler below)
+        if stat.S_ISDIR(mode):
+            raise refusal(source, None, "a directory; give the path of one file")
+        if not stat.S_ISREG(mode):
+            raise refusal(source, None, "not a regular file; save the rows to a file first")
+        with Path(source).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"no file {quoted(source, 200)}.{nearest(source, _siblings(source))}") from None
+    except OSError as error:
+        raise refusal(source, None, f"cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL in the path
+        raise NotFoundError(f"no file {quoted(source, 200)}.") from None
+
+
+def _siblings(source: str) -> list[str]:
+    folder = Path(source).parent
+    try:
+        return [str(folder / name) for name in os.listdir(folder)]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _without_mark(content: bytes, source: str) -> bytes:
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise refusal(source, 1, "UTF-32 is not read; save the file as UTF-8")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16").encode("utf-8")
+        except UnicodeDecodeError as error:
+            raise refusal(
+                source, None, f"byte offset {error.start} is not UTF-16; save the file as UTF-8"
+            ) from None
+    return content.removeprefix(codecs.BOM_UTF8)

@@ -1,0 +1,223 @@
+"""The way in: a path becomes a table, a table becomes the checked rows of a task."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from registry.errors import not_found
+from trainer.data.checks import check_inputs, label_in_text, leaks, repeats
+from trainer.data.columns import assign_columns, columns_finding
+from trainer.data.delimited import parse_delimited
+from trainer.data.files import read_utf8
+from trainer.data.jsonl import parse_jsonl
+from trainer.data.labels import MAX_LABEL
+from trainer.data.refusals import listed, printable, quoted, refusal
+from trainer.data.rows import SPLITS, Row, Split, TaskData
+from trainer.data.splits import assign_splits, check_labels_in_train, named_split, position
+from trainer.data.tables import Table
+
+_JSON_NAMES = {".jsonl", ".ndjson", ".json"}
+
+
+class TaskKindModule(Protocol):
+    """What a module of `trainer.tasks` says about the rows it takes."""
+
+    @property
+    def REQUIRED(self) -> tuple[str, ...]:
+        """Roles that a column must play."""
+
+    @property
+    def OPTIONAL(self) -> tuple[str, ...]:
+        """Roles that a column may play."""
+
+    @property
+    def TARGET(self) -> str:
+        """The role that is to be predicted; the others are inputs."""
+
+    @property
+    def recognises(self) -> Callable[[Collection[str]], bool]:
+        """Whether a file whose columns play these roles, of any kind, is of this kind."""
+
+    @property
+    def check(self) -> Callable[[Sequence[Row]], tuple[tuple[str, ...], Sequence[str]]]:
+        """The labels (empty for kinds without) and findings of rows, or a refusal."""
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """The cells of a CSV, TSV or JSON Lines file exactly as written.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataRefusedError: the file cannot be taken as it is; the message names file, line and reason.
+    """
+    source = os.fspath(path)
+    parse = parse_jsonl if Path(source).suffix.lower() in _JSON_NAMES else parse_delimited
+    return parse(read_utf8(source), source)
+
+
+def read_texts(
+    path: str | os.PathLike[str], *, text: str | None = None, text_pair: str | None = None
+) -> list[tuple[str, str | None]]:
+    """The texts (and pairs) of a file to be answered, in order; other columns are not looked at.
+
+    Raises:
+        NotFoundError: no such file or column.
+        DataRefusedError: as `read_table`, or no column is known as the text, or a text is empty.
+    """
+    table = read_table(path)
+    roles = assign_columns(table, ("text",), ("text_pair",), {"text": text, "text_pair": text_pair})
+    rows = _rows(table, roles, "test")
+    check_inputs(rows, tuple(roles))
+    return [(row.text, row.text_pair) for row in rows]
+
+
+def read_task(
+    path: str | os.PathLike[str],
+    kinds: Mapping[str, TaskKindModule],
+    *,
+    kind: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    validation: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> TaskData:
+    """The checked rows of a task, each in its split.
+
+    A `split` column and the files `validation` and `test` are respected; what they do not give is set aside
+    by the hash of the text (`trainer.data.splits`).
+
+    Raises:
+        NotFoundError: no such file, column or kind.
+        InvalidSettingError: one column named for two roles.
+        DataRefusedError: anything else that keeps the rows from being taken; one line with the reason.
+    """
+    table = read_table(path)
+    options = {"text": text, "text_pair": text_pair, "label": label}
+    kind, roles = _recognised(table, kinds, kind, options)
+    module = kinds[kind]
+    rows = _rows(table, roles, None)
+    given: tuple[tuple[Split, str | os.PathLike[str] | None], ...] = (
+        ("validation", validation),
+        ("test", test),
+    )
+    for split, extra in given:
+        if extra is not None:
+            rows += _split_file(extra, split, table, roles, rows)
+    roles.pop("split", None)
+    inputs = tuple(role for role in roles if role != module.TARGET)
+    check_inputs(rows, inputs)
+    labels, noticed = module.check(rows)
+    target = module.TARGET if labels else None
+    rows, placed = _placed(rows, inputs, target)
+    findings = [
+        *table.findings,
+        columns_finding(roles, table),
+        *noticed,
+        *placed,
+        *repeats(rows, inputs, target),
+    ]
+    if target is not None:
+        findings += label_in_text(rows, inputs, labels, target)
+    return TaskData(
+        kind=kind,
+        labels=labels,
+        rows=tuple(rows),
+        columns=roles,
+        source=table.source,
+        findings=tuple(findings),
+    )
+
+
+def _recognised(
+    table: Table, kinds: Mapping[str, TaskKindModule], kind: str | None, options: Mapping[str, str | None]
+) -> tuple[str, dict[str, str]]:
+    """The kind of the rows and the column of each role."""
+    if kind is not None and kind not in kinds:
+        raise not_found("task kind", kind, kinds)
+    if kind is None and len(kinds) > 1:
+        every = [role for module in kinds.values() for role in (*module.REQUIRED, *module.OPTIONAL)]
+        found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
+        fitting = [name for name, module in kinds.items() if module.recognises(tuple(found))]
+        if len(fitting) != 1:
+            could = f"could be {listed(fitting)}" if fitting else f"fit none of {listed(tuple(kinds))}"
+            raise refusal(
+                table.source, 1, f"the columns {listed(table.columns)} {could}; say which kind of task it is"
+            )
+        kind = fitting[0]
+    kind = kind or next(iter(kinds))
+    return kind, assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
+
+
+def _rows(table: Table, roles: Mapping[str, str], split: Split | None) -> list[Row]:
+    """The rows with only the columns that play a role; `split` None: as the split column says, else train."""
+    names = [role for role in roles if role != "split"]
+    places = [table.columns.index(roles[role]) for role in names]
+    split_place = table.columns.index(roles["split"]) if "split" in roles else None
+    shared: dict[str, str] = {}  # equal short cells, labels above all, are kept in memory once
+    rows = []
+    for cells, line in zip(table.rows, table.lines, strict=True):
+        values = {
+            name: shared.setdefault(cells[place], cells[place])
+            if len(cells[place]) <= MAX_LABEL
+            else cells[place]
+            for name, place in zip(names, places, strict=True)
+        }
+        said = None if split_place is None else named_split(cells[split_place], table.source, line)
+        if said is not None and split is not None and said != split:
+            raise refusal(table.source, line, f"the split column says {said} in the file given for {split}")
+        rows.append(Row(values, split or said or "train", line, table.source))
+    return rows
+
+
+def _split_file(
+    path: str | os.PathLike[str], split: Split, table: Table, roles: Mapping[str, str], rows: Sequence[Row]
+) -> list[Row]:
+    """The rows of a file given for one split; its columns are found under the same names."""
+    extra = read_table(path)
+    if Path(extra.source).samefile(table.source):
+        raise refusal(extra.source, None, f"given for {split}, but it is the data file itself")
+    if any(row.split == split for row in rows):
+        raise refusal(
+            extra.source, None, f"given for {split}, but the split column of the data file has {split} rows"
+        )
+    wanted = {role: column for role, column in roles.items() if role != "split" or column in extra.columns}
+    for column in wanted.values():
+        if column not in extra.columns:
+            raise refusal(
+                extra.source, 1, f"no column {quoted(column)}, which {printable(table.source)} has;"
+                f" the first line names {listed(extra.columns)}",
+            )  # fmt: skip
+    return _rows(extra, wanted, split)
+
+
+def _placed(rows: list[Row], inputs: Sequence[str], target: str | None) -> tuple[list[Row], list[str]]:
+    """The rows in their splits, and what was set aside or found to be shared between given splits."""
+    positions = [position(row.values[role] for role in inputs) for row in rows]
+    pool = [index for index, row in enumerate(rows) if row.split == "train"]
+    if not pool:
+        raise refusal(
+            rows[0].source, None, "no train rows; the split column gives them all to validation or test"
+        )
+    present = {row.split for row in rows}
+    missing = [split for split in SPLITS if split not in present]
+    labels = None if target is None else [rows[index].values[target] for index in pool]
+    splits = assign_splits([positions[index] for index in pool], labels, missing)
+    if splits is None:
+        raise refusal(
+            rows[0].source, None, f"too few different texts to set some aside for {' and '.join(missing)};"
+            " add rows, or give them as files of their own",
+        )  # fmt: skip
+    placed = list(rows)
+    for index, split in zip(pool, splits, strict=True):
+        if split != "train":
+            placed[index] = dataclasses.replace(rows[index], split=split)
+    if target is not None:
+        check_labels_in_train(placed, target)
+    findings = leaks(placed, positions)
+    if missing:
+        counts = " and ".join(f"{splits.count(split):,} for {split}" for split in missing)
+        findings.insert(0, f"rows set aside by the hash of their text: {counts}")
+    return placed, findings

@@ -1,0 +1,93 @@
+"""A table of text: the strict middle ground between bytes and rows, with the limits that hold for it."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trainer.data.refusals import quoted, refusal
+
+MAX_COLUMNS = 64
+MAX_ROWS = 1_000_000
+MAX_CELL = 100_000
+"""Characters in one cell."""
+MAX_NAME = 128
+"""Characters in one column name."""
+
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The cells of a file exactly as written, all of them text.
+
+    `lines[i]` is the line number at which `rows[i]` starts; every row has one cell a column.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+    findings: tuple[str, ...] = ()
+
+
+def decoded_lines(content: bytes, source: str) -> Iterator[str]:
+    """The lines of UTF-8 bytes with their ends kept; lone CR ends a line only where no LF exists.
+
+    Raises:
+        DataRefusedError: bytes that are not UTF-8, or a NUL, with the line.
+    """
+    offset = 0
+    for number, raw in enumerate(_raw_lines(content), start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise refusal(
+                source,
+                number,
+                f"byte offset {offset + error.start} (0x{raw[error.start]:02x}) is not UTF-8;"
+                " save the file as UTF-8",
+            ) from None
+        if "\0" in line:
+            raise refusal(source, number, "a NUL character; remove it")
+        offset += len(raw)
+        yield line
+
+
+def _raw_lines(content: bytes) -> Iterator[bytes]:
+    if b"\n" in content or b"\r" not in content:
+        return iter(io.BytesIO(content))
+    return (match.group() for match in re.finditer(rb"[^\r]*\r|[^\r]+\Z", content))
+
+
+def check_columns(columns: list[str], source: str, line: int) -> tuple[str, ...]:
+    """The column names, or a refusal of too many, repeated, overlong or unprintable ones."""
+    if len(columns) > MAX_COLUMNS:
+        raise refusal(source, line, f"{len(columns):,} columns, more than the {MAX_COLUMNS} that are read")
+    for name in columns:
+        if len(name) > MAX_NAME:
+            raise refusal(
+                source, line, f"the column name {quoted(name)} is longer than {MAX_NAME} characters"
+            )
+        if not name.replace("\u00a0", " ").replace("\u200c", "").isprintable():
+            raise refusal(source, line, f"the column name {quoted(name)} holds characters that do not print")
+        if columns.count(name) > 1:
+            raise refusal(source, line, f"the column name {quoted(name)} appears twice; rename one of them")
+    return tuple(columns)
+
+
+def check_size(cells: list[str], source: str, line: int, count: int) -> None:
+    """Refuse the `count`-th row when it is one too many or holds an overlong cell."""
+    if count > MAX_ROWS:
+        raise refusal(source, line, f"more than {MAX_ROWS:,} rows, the most that are read")
+    if max(map(len, cells)) > MAX_CELL:
+        raise refusal(source, line, f"a cell has more than {MAX_CELL:,} characters")
+
+
+def control_finding(content: bytes) -> list[str]:
+    """What to say of control characters other than tab and line ends: they are kept as written."""
+    match = _CONTROL.search(content)
+    if match is None:
+        return []
+    line = content.count(b"\n" if b"\n" in content else b"\r", 0, match.start()) + 1
+    return [f"control characters are kept as written (first: line {line})"]
