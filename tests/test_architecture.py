@@ -66,10 +66,10 @@ def test_imports_point_down(package: str) -> None:
             assert top not in FORBIDDEN[package], f"{path.name} imports {imported}"
 
 
-def test_migrations_know_of_the_registry_only_its_schema() -> None:
+def test_migrations_know_of_the_registry_only_its_tables_and_how_to_connect() -> None:
     for path in modules("migrations"):
         known = {imported for imported, _ in imports_of(path) if imported.split(".")[0] == "registry"}
-        assert known <= {"registry.schema"}, f"{path.name} imports {known}"
+        assert known <= {"registry.schema", "registry.frozen", "registry.sqlite"}, f"{path.name}: {known}"
 
 
 def test_there_are_no_import_cycles_not_even_inside_functions() -> None:
@@ -111,12 +111,14 @@ def test_no_code_asks_which_kind_it_has(family: str) -> None:
             assert not asked, f"{name} line {node.lineno} asks for {asked}"
 
 
-def test_nothing_catches_every_exception() -> None:
+def test_nothing_swallows_every_exception() -> None:
+    """A handler of everything may clean up, if it then lets the error go on."""
     for name, path in EVERY_MODULE.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ExceptHandler):
                 caught = "" if node.type is None else ast.unparse(node.type)
-                assert caught not in ("", "Exception", "BaseException"), f"{name} line {node.lineno}"
+                goes_on = ast.unparse(node.body[-1]) == "raise"
+                assert goes_on or caught not in ("", "Exception", "BaseException"), f"{name} {node.lineno}"
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -123,8 +123,8 @@ def _tell(message: str) -> None:
     click.echo("Error: " + " ".join(message.split()), err=True)
 
 
-class RegistryGroup(click.Group):
-    """The command group that turns every error into one line on stderr and one exit code."""
+class OneLineErrors(click.Command):
+    """A command that turns every error into one line on stderr and one exit code."""
 
     def main(
         self,
@@ -163,6 +163,10 @@ class RegistryGroup(click.Group):
             _tell(str(error))
             sys.exit(1)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+class RegistryGroup(OneLineErrors, click.Group):
+    """A group of commands with one line and one exit code for every error of any of them."""
 
 
 def _explain(debug: bool) -> None:

@@ -1,0 +1,91 @@
+"""`make demo`: three tasks, one router, and texts that nobody labelled, on the real base model.
+
+    python -m ui.demo [HOME]
+
+Everything is kept in HOME (`.demo`), so that a second run reuses it. REGISTRY_BASE_MODEL names
+another base model than the default.
+"""
+
+import os
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from ui import present
+from ui.group import OneLineErrors, Session
+from ui.progress import reporting
+
+if TYPE_CHECKING:
+    from trainer.moe import Prediction
+    from trainer.pipeline import AddedTask, RetrainedRouter
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TASKS = ("sentiment", "question_type", "support_intent")
+
+
+def run(home: Path, base_model: str | None) -> None:
+    """Add the example tasks to `home`, fit the router, predict the unlabelled texts, print the table."""
+    click.echo(
+        "The first run loads the base model and trains for some minutes; the next reuses all of it.", err=True
+    )
+    began = monotonic()
+    from trainer import MoE, add_task, retrain_router
+
+    added = []
+    with Session(home=home).open() as registry:
+        with reporting() as report:
+            for task in TASKS:
+                one = add_task(
+                    registry, EXAMPLES / f"{task}.csv", name=task, base_model=base_model, on_progress=report
+                )
+                click.echo(
+                    f"{one.expert.name} {'is frozen' if one.created else 'is there already'}", err=True
+                )
+                added.append(one)
+            fitted = retrain_router(registry, on_progress=report)
+            texts = (EXAMPLES / "unlabelled.txt").read_text(encoding="utf-8").splitlines()
+            predictions = MoE.load(registry).predict(texts, on_progress=report)
+    show(added, fitted, predictions, monotonic() - began)
+    home_option = f"--home {os.path.relpath(home)}"
+    present.next_step(f'.venv/bin/registry {home_option} predict "Where can I see my invoices?"')
+
+
+def show(
+    added: "list[AddedTask]", fitted: "RetrainedRouter", predictions: "list[Prediction]", seconds: float
+) -> None:
+    """Print the answers, then what each task cost and reached."""
+    for prediction in predictions:
+        present.echo_prediction(prediction)
+    click.echo()
+    present.echo_table(
+        ("task", "expert", "parameters", "test accuracy", "routing accuracy", "seconds"),
+        [
+            (
+                one.expert.task,
+                one.expert.name,
+                present.number(one.expert.parameters),
+                *(present.number(value) for value in one.metrics["test"].values()),
+                present.number(fitted.per_task[one.expert.task]["routing_accuracy"]),
+                f"{one.seconds:.1f}",
+            )
+            for one in added
+        ],
+    )
+    click.echo(f"{fitted.generation.name} ({fitted.generation.router}): {fitted.seconds:.1f} s")
+    present.echo_metrics({"test": fitted.metrics["test"]})
+    click.echo(f"all together: {seconds:.0f} s")
+
+
+@click.command(cls=OneLineErrors)
+@click.argument("home", type=click.Path(path_type=Path), default=".demo")
+@click.option("--base-model", envvar="REGISTRY_BASE_MODEL", help="Another base model than the default.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the Python traceback of an error.")
+def main(home: Path, base_model: str | None) -> None:
+    """Show the whole way: three tasks, one router, texts that nobody labelled."""
+    run(home, base_model)
+
+
+if __name__ == "__main__":
+    main()
