@@ -71,16 +71,19 @@ def _conflicts(rows: Sequence[Row], torn: dict[tuple[str, ...], list[Row]]) -> s
 
 
 def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
-    """Texts of train that are also in a given validation or test part; they are kept."""
-    trained = {place for row, place in zip(rows, positions, strict=True) if row.split == "train"}
+    """Texts that two splits share, which happens only where both were given; they are kept."""
     found = []
-    parts: tuple[Split, ...] = ("validation", "test")
-    for split in parts:
-        part = [(row, place) for row, place in zip(rows, positions, strict=True) if row.split == split]
-        shared = [row for row, place in part if place in trained]
+    pairs: tuple[tuple[Split, Split], ...] = (
+        ("validation", "train"), ("test", "train"), ("test", "validation"),
+    )  # fmt: skip
+    for part, other in pairs:
+        known = {place for row, place in zip(rows, positions, strict=True) if row.split == other}
+        shared = [
+            row for row, place in zip(rows, positions, strict=True) if row.split == part and place in known
+        ]
         if shared:
             found.append(
-                f"{len(shared):,} of {_rows(len(part))} of {split} have a text that is also in train"
+                f"{_rows(len(shared))} of {part} have a text that is also in {other}"
                 f" (first: {_place(shared[0], rows)})"
             )
     return found

@@ -106,6 +106,7 @@ def read_task(
     for split, extra in given:
         if extra is not None:
             rows += _split_file(extra, split, table, roles, rows)
+    used = columns_finding(roles, table)
     roles.pop("split", None)
     inputs = tuple(role for role in roles if role != module.TARGET)
     check_inputs(rows, inputs)
@@ -114,7 +115,7 @@ def read_task(
     rows, placed = _placed(rows, inputs, target)
     findings = [
         *table.findings,
-        columns_finding(roles, table),
+        used,
         *noticed,
         *placed,
         *repeats(rows, inputs, target),
@@ -142,9 +143,10 @@ def _recognised(
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
         fitting = [name for name, module in kinds.items() if module.recognises(tuple(found))]
         if len(fitting) != 1:
-            could = f"could be {listed(fitting)}" if fitting else f"fit none of {listed(tuple(kinds))}"
+            could = f"fit the kinds {listed(fitting)}; say which is meant"
+            none = f"fit none of the kinds {listed(tuple(kinds))}; name the columns with --text and --label"
             raise refusal(
-                table.source, 1, f"the columns {listed(table.columns)} {could}; say which kind of task it is"
+                table.source, 1, f"the columns {listed(table.columns)} {could if fitting else none}"
             )
         kind = fitting[0]
     kind = kind or next(iter(kinds))
