@@ -77,10 +77,9 @@ def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
         ("validation", "train"), ("test", "train"), ("test", "validation"),
     )  # fmt: skip
     for part, other in pairs:
-        known = {place for row, place in zip(rows, positions, strict=True) if row.split == other}
-        shared = [
-            row for row, place in zip(rows, positions, strict=True) if row.split == part and place in known
-        ]
+        placed = list(zip(rows, positions, strict=True))
+        known = {place for row, place in placed if row.split == other}
+        shared = [row for row, place in placed if row.split == part and place in known]
         if shared:
             found.append(
                 f"{_rows(len(shared))} of {part} have a text that is also in {other}"

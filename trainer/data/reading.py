@@ -12,7 +12,6 @@ from trainer.data.columns import assign_columns, columns_finding
 from trainer.data.delimited import parse_delimited
 from trainer.data.files import read_utf8
 from trainer.data.jsonl import parse_jsonl
-from trainer.data.labels import MAX_LABEL
 from trainer.data.refusals import listed, printable, quoted, refusal
 from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.splits import assign_splits, check_labels_in_train, named_split, position
@@ -143,11 +142,10 @@ def _recognised(
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
         fitting = [name for name, module in kinds.items() if module.recognises(tuple(found))]
         if len(fitting) != 1:
-            could = f"fit the kinds {listed(fitting)}; say which is meant"
-            none = f"fit none of the kinds {listed(tuple(kinds))}; name the columns with --text and --label"
-            raise refusal(
-                table.source, 1, f"the columns {listed(table.columns)} {could if fitting else none}"
-            )
+            verdict = f"fit the kinds {listed(fitting)}; say which is meant"
+            if not fitting:
+                verdict = f"fit none of the kinds {listed(tuple(kinds))}; say which with --text and --label"
+            raise refusal(table.source, 1, f"the columns {listed(table.columns)} {verdict}")
         kind = fitting[0]
     kind = kind or next(iter(kinds))
     return kind, assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
@@ -155,21 +153,14 @@ def _recognised(
 
 def _rows(table: Table, roles: Mapping[str, str], split: Split | None) -> list[Row]:
     """The rows with only the columns that play a role; `split` None: as the split column says, else train."""
-    names = [role for role in roles if role != "split"]
-    places = [table.columns.index(roles[role]) for role in names]
+    places = [(role, table.columns.index(column)) for role, column in roles.items() if role != "split"]
     split_place = table.columns.index(roles["split"]) if "split" in roles else None
-    shared: dict[str, str] = {}  # equal short cells, labels above all, are kept in memory once
     rows = []
     for cells, line in zip(table.rows, table.lines, strict=True):
-        values = {
-            name: shared.setdefault(cells[place], cells[place])
-            if len(cells[place]) <= MAX_LABEL
-            else cells[place]
-            for name, place in zip(names, places, strict=True)
-        }
         said = None if split_place is None else named_split(cells[split_place], table.source, line)
         if said is not None and split is not None and said != split:
             raise refusal(table.source, line, f"the split column says {said} in the file given for {split}")
+        values = {role: cells[place] for role, place in places}
         rows.append(Row(values, split or said or "train", line, table.source))
     return rows
 
