@@ -1,7 +1,8 @@
 """Turns what a user calls a base model into a local Hugging Face folder.
 
 A spec is a built-in name (`smollm2-135m`, `minilm-l6`), a Hugging Face folder, a `.gguf` file, or a hub id
-(`org/name`, `org/name@revision`). Weights are safetensors always: nothing is unpickled, no code of a model is run.
+(`org/name`, `org/name@revision`). Weights are always safetensors: nothing is unpickled, and no model's code
+is run.
 """
 
 import os
@@ -27,7 +28,7 @@ class Source:
     """Where a base model lies on this machine.
 
     Attributes:
-        spec: names the same weights again on this machine: built-in name, absolute path, or `org/name@commit`.
+        spec: names the same weights again: a built-in name, an absolute path, or `org/name@commit`.
         name: short, for people.
         folder: complete Hugging Face folder; load it with `use_safetensors=True, trust_remote_code=False`.
         revision: commit of a hub model, else None.
@@ -44,8 +45,8 @@ class Source:
 def resolve(spec: str | None = None, *, cache: Path | None = None, on_progress: Progress = silent) -> Source:
     """Find, and on first use fetch and convert, the base model that `spec` names; None means the default.
 
-    A path that exists wins over a hub id. Converted models are kept in `cache`, by default `$REGISTRY_CACHE` or the
-    platform's cache folder; hub models stay in the hub's own cache.
+    A path that exists wins over a hub id. Converted models are kept in `cache`, by default `$REGISTRY_CACHE`
+    or the platform's cache folder; hub models stay in the hub's own cache.
 
     Raises:
         NotFoundError: no such built-in, path, repository or revision.
@@ -64,11 +65,12 @@ def resolve(spec: str | None = None, *, cache: Path | None = None, on_progress: 
         wanted, name, folder = str(path.resolve()), path.resolve().name, path.resolve()
     elif path.is_file():
         if path.suffix.lower() != ".gguf":
-            raise InvalidSettingError(f"{path} is not a base model: give a Hugging Face folder or a .gguf file")
+            raise InvalidSettingError(f"{path} is no base model: give a Hugging Face folder or a .gguf file")
         wanted, name, folder = str(path.resolve()), path.stem, gguf_folder(path, root, on_progress)
     else:
         repository, asked = _hub_id(wanted)
-        name, (folder, revision) = repository, hub_folder(repository, asked, on_progress)
+        name, folder = repository, hub_folder(repository, asked, on_progress)
+        revision = folder.name
         wanted = f"{repository}@{revision}"
     check_folder(folder)
     return Source(

@@ -1,4 +1,4 @@
-"""What a folder must hold to be a base model: configuration, safetensors weights, tokenizer. Nothing is unpickled."""
+"""What a folder must hold to be a base model: configuration, safetensors, tokenizer. Nothing is unpickled."""
 
 import json
 from pathlib import Path
@@ -34,17 +34,8 @@ def check_folder(folder: Path) -> None:
     tokenizer_files(folder)
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether `check_folder` would accept the folder."""
-    try:
-        check_folder(folder)
-    except (InvalidSettingError, DamagedError):
-        return False
-    return True
-
-
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold the weights, as transformers finds them: one file, or the shards of an index.
+    """The safetensors files of the weights, as transformers finds them: one, or the shards of an index.
 
     Raises:
         InvalidSettingError: there are none, or a shard is missing.
@@ -55,14 +46,14 @@ def weight_files(folder: Path) -> list[Path]:
         shards = sorted({str(name) for name in read_json(folder / INDEX).get("weight_map", {}).values()})
         for shard in shards:
             if Path(shard).name != shard or not (folder / shard).is_file():
-                raise InvalidSettingError(f"{folder} is incomplete: {INDEX} names {shard!r}, which is not there")
+                raise InvalidSettingError(f"{folder} is incomplete: {INDEX} names {shard!r}, not there")
         if shards:
             return [folder / shard for shard in shards]
     pickles = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
     if pickles:
         raise InvalidSettingError(
-            f"{folder} holds its weights only as a pickle ({pickles[0]}), which is never unpickled: it could run code; "
-            "save it again with transformers (save_pretrained writes model.safetensors)"
+            f"{folder} holds its weights only as a pickle ({pickles[0]}); pickles can run code, so they are "
+            "never unpickled: save it again with transformers (save_pretrained writes model.safetensors)"
         )
     raise InvalidSettingError(f"{folder} is not a base model: it holds no {WEIGHTS}{_WHOLE}")
 
@@ -89,7 +80,7 @@ def check_safetensors(file: Path) -> None:
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if size < 8 or length > min(size - 8, _LARGEST_HEADER):
-            raise DamagedError(f"{file} is not a safetensors file, or was cut short: its header does not fit in it")
+            raise DamagedError(f"{file} is not a safetensors file or was cut short: its header does not fit")
         header = opened.read(length)
     try:
         entries: dict[str, Any] = json.loads(header)

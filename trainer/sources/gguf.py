@@ -1,7 +1,8 @@
 """GGUF files (llama.cpp's quantised format) turned once into a Hugging Face folder of float32 safetensors."""
 
+import contextlib
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import DamagedError, RegistryError
@@ -9,7 +10,8 @@ from trainer.progress import Progress
 from trainer.sources.fingerprint import file_digest
 from trainer.sources.publish import published
 
-_CONVERSION = 1  # raise when convert_gguf writes something else, so that old folders are not taken for new ones
+# Raise it when convert_gguf comes to write something else, so that old folders are not taken for new ones.
+CONVERSION = 1
 
 
 def gguf_folder(file: Path, cache: Path, on_progress: Progress) -> Path:
@@ -27,7 +29,7 @@ def gguf_folder(file: Path, cache: Path, on_progress: Progress) -> Path:
     def build(work: Path) -> None:
         convert_gguf(file, work / "model", name=file.name, on_progress=on_progress)
 
-    return published(cache / "models" / f"gguf{_CONVERSION}-{digest[:16]}", build)
+    return published(cache / "models" / f"gguf{CONVERSION}-{digest[:16]}", build)
 
 
 def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) -> None:
@@ -38,12 +40,12 @@ def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) 
     Raises:
         RegistryError: transformers cannot read this GGUF file.
     """
+    stage = f"de-quantise {name}"
+    on_progress(stage, 0, 3, "weights, once")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    stage = f"de-quantise {name}"
-    on_progress(stage, 0, 3, "weights, once")
-    # Read through a link in an empty folder: files beside the GGUF (a config, an adapter) must not be mixed in.
+    # Read through a link in an empty folder, so that files beside it (a config, an adapter) are not mixed in.
     alone = folder.parent / "gguf"
     alone.mkdir()
     (alone / "model.gguf").symlink_to(file.resolve())
@@ -65,22 +67,27 @@ def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) 
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
-    model.config.__dict__.pop("quantization_config", None)  # save_pretrained refuses a config that still has it
+    # save_pretrained refuses a config that still says it is quantised.
+    model.config.__dict__.pop("quantization_config", None)
     with _quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     on_progress(stage, 3, 3, "done")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of transformers: progress is reported by our own callback."""
+    """No progress bars of transformers: progress is reported by our own callback.
+
+    Its GGUF reader draws one bar without asking whether bars are wanted, hence the redirection.
+    """
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

@@ -14,7 +14,7 @@ from registry.errors import StorageError
 
 
 def cache_root(cache: Path | None = None) -> Path:
-    """The folder that holds converted base models: `cache`, else `$REGISTRY_CACHE`, else the platform's cache folder."""
+    """Where converted models go: `cache`, else `$REGISTRY_CACHE`, else the platform's cache folder."""
     if cache is not None:
         return cache
     return Path(os.environ.get("REGISTRY_CACHE") or user_cache_dir("expert-registry")).expanduser()
@@ -23,8 +23,8 @@ def cache_root(cache: Path | None = None) -> Path:
 def published(folder: Path, build: Callable[[Path], None]) -> Path:
     """`folder`, built by `build` when it is not there yet.
 
-    `build(work)` fills `work / "model"`; anything else it leaves in `work` is removed. The folder takes its name only
-    after every file in it has reached the disk. What a killed process left behind is removed by the next one.
+    `build(work)` fills `work / "model"`; anything else it leaves in `work` is removed. The folder takes its
+    name only after every file in it has reached the disk. The next process removes what a killed one left.
 
     Raises:
         StorageError: no space, no permission, or a read-only file system.
