@@ -76,7 +76,7 @@ def registry(home: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def csv_file(tmp_path: Path) -> Callable[..., Path]:
-    """`csv_file(rows, columns=("text", "label"), name="task.csv")` writes rows of values and returns the path."""
+    """`csv_file(rows, columns=("text", "label"), name="task.csv")` writes rows and returns the path."""
 
     def write(
         rows: Sequence[Sequence[str]], columns: Sequence[str] = ("text", "label"), name: str = "task.csv"

@@ -83,12 +83,19 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def word_piece_tokenizer() -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer that writes `[CLS] text [SEP] pair [SEP]`, like BERT's."""
+    """A WordPiece tokenizer that writes `[CLS] text [SEP] pair [SEP]`, like BERT's.
+
+    Its pieces are the words and letters of the sentences: a trainer would number them
+    differently in each process.
+    """
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    split = pre_tokenizers.BertPreTokenizer()
+    words = sorted({word for sentence in SENTENCES for word, _ in split.pre_tokenize_str(sentence)})
+    letters = sorted({letter for word in words for letter in word})
+    pieces = dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *words])
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = split
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
