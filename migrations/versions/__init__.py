@@ -1,0 +1,1 @@
+"""One file per revision; `registry.schema.REVISIONS` lists them in order."""

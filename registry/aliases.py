@@ -1,0 +1,126 @@
+"""Movable names: `router@production`, `sst2@stable`. Every move is an event that stays."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select
+
+from registry import schema
+from registry.errors import NotFoundError, not_found
+from registry.names import ROUTER
+from registry.records import Alias, AliasEvent
+
+_aliases = schema.aliases
+_events = schema.alias_events
+
+
+def every(connection: Connection) -> list[Alias]:
+    """All aliases, by subject and name."""
+    rows = connection.execute(select(_aliases).order_by(_aliases.c.subject, _aliases.c.name))
+    return [_record(row) for row in rows]
+
+
+def find(connection: Connection, subject: str, name: str) -> Alias | None:
+    """An alias, if it stands for anything."""
+    wanted = select(_aliases).where(_aliases.c.subject == subject, _aliases.c.name == name)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _record(row)
+
+
+def get(connection: Connection, subject: str, name: str) -> Alias:
+    """An alias; NotFoundError suggests another."""
+    found = find(connection, subject, name)
+    if found is None:
+        known = [alias.ref for alias in every(connection)]
+        raise not_found("alias", f"{subject}@{name}", known, otherwise="`registry alias` lists them.")
+    return found
+
+
+def move(
+    connection: Connection,
+    subject: str,
+    name: str,
+    to: int | None,
+    *,
+    action: str = "promote",
+    reason: str = "",
+    actor: str | None = None,
+) -> None:
+    """Lets an alias stand for version or generation `to`, or takes it away; nothing when it does already."""
+    now = datetime.now(UTC)
+    before = find(connection, subject, name)
+    previous = None if before is None else before.target
+    target = None if to is None else f"{subject}@{to}"
+    if target == previous:
+        return
+    connection.execute(delete(_aliases).where(_aliases.c.subject == subject, _aliases.c.name == name))
+    if to is not None:
+        points = {"generation": to} if subject == ROUTER else {"task": subject, "version": to}
+        connection.execute(insert(_aliases).values(subject=subject, name=name, moved_at=now, **points))
+    connection.execute(
+        insert(_events).values(
+            subject=subject,
+            name=name,
+            action=action,
+            target=target,
+            previous=previous,
+            reason=reason,
+            actor=actor,
+            created_at=now,
+        )
+    )
+
+
+def earlier(connection: Connection, subject: str, name: str) -> int:
+    """What an alias stood for before what it stands for now: a second rollback goes one further back."""
+    get(connection, subject, name)
+    trail: list[str] = []
+    for event in connection.execute(_history(subject, name)):
+        if event.action == "promote":
+            trail.append(event.target)
+        elif event.action == "rollback":
+            trail.pop()
+        else:
+            trail.clear()
+    if len(trail) < 2:
+        raise NotFoundError(
+            f"{subject}@{name} has no earlier target. It stands for {trail[-1]} from the start."
+        )
+    return _number(trail[-2])
+
+
+def history(connection: Connection, subject: str, name: str) -> list[AliasEvent]:
+    """Every move of an alias, newest first; it stays after the alias is taken away."""
+    rows = connection.execute(_history(subject, name)).all()
+    if not rows:
+        get(connection, subject, name)
+    return [
+        AliasEvent(
+            alias=f"{row.subject}@{row.name}",
+            action=row.action,
+            target=row.target,
+            previous=row.previous,
+            reason=row.reason,
+            actor=row.actor,
+            created_at=row.created_at,
+        )
+        for row in reversed(rows)
+    ]
+
+
+def _history(subject: str, name: str) -> Select[Any]:
+    return select(_events).where(_events.c.subject == subject, _events.c.name == name).order_by(_events.c.id)
+
+
+def _record(row: Row[Any]) -> Alias:
+    number = row.version if row.generation is None else row.generation
+    return Alias(subject=row.subject, name=row.name, target=f"{row.subject}@{number}", moved_at=row.moved_at)
+
+
+def number(alias: Alias) -> int:
+    """The expert version or generation number that an alias stands for."""
+    return _number(alias.target)
+
+
+def _number(target: str) -> int:
+    return int(target.rpartition("@")[2])

@@ -1,0 +1,111 @@
+"""Expert versions: finding them, and adding the next one."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, func, insert, select
+
+from registry import aliases, base_models, evaluations, runs, schema, tasks
+from registry.blobs import Blobs
+from registry.canonical import sha256_of
+from registry.errors import NotFoundError
+from registry.faults import fault
+from registry.names import ROUTER, Reference, parse
+from registry.records import EvaluationFacts, Expert, NewExpert, RunFacts
+
+_table = schema.experts
+
+
+def every(connection: Connection, task: str | None = None, *, all_versions: bool = False) -> list[Expert]:
+    """The newest expert of each task (or of one task), or all versions; by task and version."""
+    wanted = select(_table).order_by(_table.c.task, _table.c.version)
+    if task is not None:
+        tasks.get(connection, task)
+        wanted = wanted.where(_table.c.task == task)
+    if not all_versions:
+        newest = select(_table.c.task, func.max(_table.c.version).label("version")).group_by(_table.c.task)
+        each = newest.subquery()
+        wanted = wanted.join(each, (_table.c.task == each.c.task) & (_table.c.version == each.c.version))
+    return [Expert(**row._mapping) for row in connection.execute(wanted)]
+
+
+def get(connection: Connection, ref: str) -> Expert:
+    """The expert that `sst2`, `sst2@3` or `sst2@stable` names."""
+    return resolve(connection, parse(ref))
+
+
+def resolve(connection: Connection, reference: Reference) -> Expert:
+    """The expert of a parsed name: by version, by alias, or the newest."""
+    task, version = reference.subject, reference.version
+    if task == ROUTER:
+        raise NotFoundError(f"'{reference}' is a generation of the router; name an expert, such as sst2@3.")
+    if version is None and reference.alias is not None:
+        tasks.get(connection, task)
+        version = aliases.number(aliases.get(connection, task, reference.alias))
+    wanted = select(_table).where(_table.c.task == task).order_by(_table.c.version.desc()).limit(1)
+    if version is not None:
+        wanted = wanted.where(_table.c.version == version)
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        tasks.get(connection, task)
+        newest = _newest(connection, task)
+        state = f"{task} has versions 1 to {newest}" if newest else f"{task} has no expert yet"
+        raise NotFoundError(f"There is no expert '{reference}': {state}.")
+    return Expert(**row._mapping)
+
+
+def find(connection: Connection, *, task: str, dataset_sha256: str, settings_key: str) -> Expert | None:
+    """The newest expert made from these very rows with these very settings, if there is one."""
+    datasets = schema.datasets
+    row = connection.execute(
+        select(_table)
+        .join(datasets, (datasets.c.task == _table.c.task) & (datasets.c.version == _table.c.dataset))
+        .where(
+            _table.c.task == task,
+            _table.c.settings_key == settings_key,
+            datasets.c.sha256 == dataset_sha256,
+        )
+        .order_by(_table.c.version.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Expert(**row._mapping)
+
+
+def add(
+    connection: Connection,
+    facts: NewExpert,
+    *,
+    blobs: Blobs,
+    payload: bytes,
+    run: RunFacts,
+    evaluated: Sequence[EvaluationFacts],
+) -> Expert:
+    """Adds the next version of a task's expert, with its run and its numbers. The blob is stored before."""
+    fault("row.begun")
+    task, sha256 = facts["task"], sha256_of(payload)
+    blobs.ensure(sha256, payload)
+    kind = tasks.get(connection, task).kind
+    tasks.dataset(connection, task, facts["dataset"])
+    base_models.get(connection, facts["base_model"])
+    parent = _newest(connection, task)
+    connection.execute(
+        insert(_table).values(
+            version=parent + 1,
+            parent=parent or None,
+            kind=kind,
+            run=runs.add(connection, run),
+            sha256=sha256,
+            bytes=len(payload),
+            created_at=datetime.now(UTC),
+            **facts,
+        )
+    )
+    expert = resolve(connection, Reference(task, parent + 1))
+    evaluations.add(connection, expert, evaluated)
+    fault("row.inserted")
+    return expert
+
+
+def _newest(connection: Connection, task: str) -> int:
+    newest: int | None = connection.scalar(select(func.max(_table.c.version)).where(_table.c.task == task))
+    return newest or 0

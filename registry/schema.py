@@ -1,0 +1,221 @@
+"""The tables as SQLAlchemy Core sees them. `migrations/` alone makes the database; a test compares the two.
+
+Rows of every table in `FROZEN` are added and never changed: triggers in the database refuse UPDATE, DELETE
+and REPLACE. `aliases` and `features` are the only tables whose rows move or go.
+"""
+
+from sqlalchemy import (
+    REAL,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.schema import SchemaItem
+
+from registry.columns import Json, JsonTuple, Note, Time
+
+# Named constraints, since a batch migration on SQLite can only keep or drop what has a name.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+metadata = MetaData(naming_convention=NAMING)
+
+
+def _table(name: str, *items: SchemaItem) -> Table:
+    return Table(name, metadata, *items, sqlite_strict=True)
+
+
+def _digest(column: str) -> CheckConstraint:
+    return CheckConstraint(f"length({column}) = 64", name=column)
+
+
+base_models = _table(
+    "base_models",
+    Column("fingerprint", Text, primary_key=True),
+    Column("spec", Note, nullable=False),
+    Column("name", Note, nullable=False),
+    Column("architecture", Note, nullable=False),
+    Column("hidden_size", Integer, nullable=False),
+    Column("layers", Integer, nullable=False),
+    Column("parameters", Integer, nullable=False),
+    Column("created_at", Time, nullable=False),
+    _digest("fingerprint"),
+)
+
+tasks = _table(
+    "tasks",
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    CheckConstraint("name <> 'router'", name="name"),
+)
+
+datasets = _table(
+    "datasets",
+    Column("task", Text, ForeignKey("tasks.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+    Column("labels", JsonTuple, nullable=False),
+    Column("rows", Json, nullable=False),
+    Column("columns", Json, nullable=False),
+    Column("source", Note, nullable=False),
+    Column("findings", JsonTuple, nullable=False),
+    Column("created_at", Time, nullable=False),
+    UniqueConstraint("task", "sha256"),
+    CheckConstraint("version >= 1", name="version"),
+    _digest("sha256"),
+)
+
+runs = _table(
+    "runs",
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("versions", Json, nullable=False),
+    Column("history", Json, nullable=False),
+    Column("started_at", Time, nullable=False),
+    Column("finished_at", Time, nullable=False),
+    Column("seconds", REAL, nullable=False),
+)
+
+experts = _table(
+    "experts",
+    Column("task", Text, ForeignKey("tasks.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("adapter", Text, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("labels", JsonTuple, nullable=False),
+    Column("base_model", Text, ForeignKey("base_models.fingerprint"), nullable=False),
+    Column("dataset", Integer, nullable=False),
+    Column("run", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("parent", Integer),
+    Column("parameters", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("settings_key", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    ForeignKeyConstraint(["task", "dataset"], ["datasets.task", "datasets.version"]),
+    ForeignKeyConstraint(["task", "parent"], ["experts.task", "experts.version"]),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("parent < version", name="parent"),
+    _digest("sha256"),
+)
+Index(None, experts.c.task, experts.c.settings_key)
+
+generations = _table(
+    "generations",
+    Column("number", Integer, primary_key=True),
+    Column("router", Text, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("base_model", Text, ForeignKey("base_models.fingerprint"), nullable=False),
+    Column("run", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("parent", Integer, ForeignKey("generations.number")),
+    Column("sha256", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("parameters", Integer, nullable=False),
+    Column("created_at", Time, nullable=False),
+    CheckConstraint("number >= 1", name="number"),
+    CheckConstraint("parent < number", name="parent"),
+    _digest("sha256"),
+    _digest("root"),
+)
+
+slots = _table(
+    "slots",
+    Column("generation", Integer, ForeignKey("generations.number"), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("task", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    ForeignKeyConstraint(["task", "version"], ["experts.task", "experts.version"]),
+    # In this order the index also answers which generations use an expert.
+    UniqueConstraint("task", "version", "generation"),
+    CheckConstraint("slot >= 0", name="slot"),
+)
+
+# An expert's numbers carry (expert_task, expert_version), a generation's carry generation.
+evaluations = _table(
+    "evaluations",
+    Column("id", Integer, primary_key=True),
+    Column("expert_task", Text),
+    Column("expert_version", Integer),
+    Column("generation", Integer, ForeignKey("generations.number")),
+    Column("task", Text),
+    Column("dataset_version", Integer),
+    Column("split", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("value", REAL, nullable=False),
+    Column("examples", Integer, nullable=False),
+    Column("details", Json),
+    Column("created_at", Time, nullable=False),
+    ForeignKeyConstraint(["expert_task", "expert_version"], ["experts.task", "experts.version"]),
+    ForeignKeyConstraint(["task", "dataset_version"], ["datasets.task", "datasets.version"]),
+    CheckConstraint(
+        "(expert_task IS NULL) = (expert_version IS NULL) AND (expert_task IS NULL) <> (generation IS NULL)",
+        name="subject",
+    ),
+    CheckConstraint("(task IS NULL) = (dataset_version IS NULL)", name="dataset"),
+)
+Index(None, evaluations.c.expert_task, evaluations.c.expert_version)
+Index(None, evaluations.c.generation)
+
+features = _table(
+    "features",
+    Column("key", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("about", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    _digest("sha256"),
+)
+
+# An expert's alias carries (task, version), a generation's carries generation and the subject 'router'.
+aliases = _table(
+    "aliases",
+    Column("subject", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("task", Text),
+    Column("version", Integer),
+    Column("generation", Integer, ForeignKey("generations.number")),
+    Column("moved_at", Time, nullable=False),
+    ForeignKeyConstraint(["task", "version"], ["experts.task", "experts.version"]),
+    CheckConstraint(
+        "CASE WHEN subject = 'router' THEN generation IS NOT NULL AND task IS NULL AND version IS NULL "
+        "ELSE generation IS NULL AND task IS NOT NULL AND task = subject AND version IS NOT NULL END",
+        name="target",
+    ),
+)
+Index(None, aliases.c.generation)
+Index(None, aliases.c.task, aliases.c.version)
+
+alias_events = _table(
+    "alias_events",
+    Column("id", Integer, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text),
+    Column("previous", Text),
+    Column("reason", Note, nullable=False),
+    Column("actor", Note),
+    Column("created_at", Time, nullable=False),
+    CheckConstraint("action IN ('promote', 'rollback', 'remove')", name="action"),
+)
+Index(None, alias_events.c.subject, alias_events.c.name)
+
+MOVABLE = (features, aliases)
+FROZEN = tuple(table for table in metadata.sorted_tables if table not in MOVABLE)

@@ -1,0 +1,128 @@
+"""Checks that what is stored is what was stored: digests, tensors, manifests, references, gaps."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, text
+
+from registry import experts, generations, schema, subjects, tensors
+from registry.blobs import Blobs
+from registry.errors import DamagedError
+from registry.names import ROUTER
+from registry.records import Expert, Generation, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob that a row refers to."""
+
+    subject: str
+    sha256: str
+    tensors: bool
+    bytes: int | None = None
+
+
+def one(connection: Connection, ref: str) -> tuple[list[Stored], list[Problem]]:
+    """The blobs behind one expert or generation, and what is wrong with its rows."""
+    subject = subjects.get(connection, ref)
+    if isinstance(subject, Expert):
+        return _expert_blobs(connection, [subject]), []
+    members = [experts.get(connection, name) for name in subject.experts]
+    blobs = [_router_blob(subject), *_expert_blobs(connection, members)]
+    return blobs, list(_manifest(connection, subject, members))
+
+
+def everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
+    """The blobs behind all experts, generations and datasets, and what is wrong with the database."""
+    problems = [
+        Problem(subject="database", what=str(line))
+        for line in connection.scalars(text("PRAGMA integrity_check"))
+        if line != "ok"
+    ]
+    problems += [
+        Problem(subject="database", what=f"a row of {table} refers to a missing row of {parent}")
+        for table, _, parent, _ in connection.execute(text("PRAGMA foreign_key_check"))
+    ]
+    problems += _gaps(connection)
+    blobs = [
+        Stored(f"{row.task}/data@{row.version}", row.sha256, tensors=False)
+        for row in connection.execute(select(schema.datasets))
+    ]
+    known = {expert.name: expert for expert in experts.every(connection, all_versions=True)}
+    blobs += [_expert_blob(expert) for expert in known.values()]
+    for generation in generations.every(connection):
+        blobs.append(_router_blob(generation))
+        members = [known[name] for name in generation.experts if name in known]
+        problems += _manifest(connection, generation, members)
+    return blobs, problems
+
+
+def damaged(blobs: Blobs, stored: Iterable[Stored]) -> Iterator[Problem]:
+    """Reads every blob once and tells which cannot be used. No transaction is open, so no writer waits."""
+    read: dict[str, str | None] = {}
+    for blob in stored:
+        if blob.sha256 not in read:
+            read[blob.sha256] = _damage(blobs, blob)
+        damage = read[blob.sha256]
+        if damage is not None:
+            yield Problem(subject=blob.subject, what=damage)
+
+
+def _damage(blobs: Blobs, blob: Stored) -> str | None:
+    try:
+        content = blobs.get(blob.sha256)
+        if blob.tensors:
+            tensors.finite(tensors.unpack(content)[0], blob.subject)
+    except DamagedError as error:
+        return str(error)
+    if blob.bytes not in (None, len(content)):
+        return f"its blob has {len(content)} bytes, its row says {blob.bytes}"
+    return None
+
+
+def _expert_blobs(connection: Connection, members: Iterable[Expert]) -> list[Stored]:
+    datasets = schema.datasets
+    found = []
+    for expert in members:
+        sha256 = connection.scalar(
+            select(datasets.c.sha256).where(
+                datasets.c.task == expert.task, datasets.c.version == expert.dataset
+            )
+        )
+        found += [_expert_blob(expert), Stored(f"{expert.task}/data@{expert.dataset}", str(sha256), False)]
+    return found
+
+
+def _expert_blob(expert: Expert) -> Stored:
+    return Stored(expert.name, expert.sha256, tensors=True, bytes=expert.bytes)
+
+
+def _router_blob(generation: Generation) -> Stored:
+    return Stored(generation.name, generation.sha256, tensors=True)
+
+
+def _manifest(connection: Connection, generation: Generation, members: list[Expert]) -> Iterator[Problem]:
+    root = generations.root(connection, generation, members)
+    if root != generation.root:
+        yield Problem(
+            subject=generation.name, what=f"its manifest has the root {root}, not {generation.root}"
+        )
+
+
+def _gaps(connection: Connection) -> Iterator[Problem]:
+    for table, suffix in ((schema.datasets, "/data"), (schema.experts, "")):
+        counted = select(table.c.task, func.count(), func.max(table.c.version)).group_by(table.c.task)
+        for task, count, newest in connection.execute(counted):
+            if count != newest:
+                yield Problem(subject=f"{task}{suffix}", what=f"has {count} versions, the newest is {newest}")
+    table = schema.generations
+    count, newest = connection.execute(
+        select(func.count(), func.max(table.c.number)).select_from(table)
+    ).one()
+    if count != (newest or 0):
+        yield Problem(subject=ROUTER, what=f"has {count} generations, the newest is {newest}")
+    slots = schema.slots
+    counted = select(slots.c.generation, func.count(), func.max(slots.c.slot)).group_by(slots.c.generation)
+    for number, count, last in connection.execute(counted):
+        if count != last + 1:
+            yield Problem(subject=f"{ROUTER}@{number}", what=f"has {count} experts, the last slot is {last}")
