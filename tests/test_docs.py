@@ -89,11 +89,11 @@ def test_the_readme_is_short_and_its_make_targets_exist() -> None:
 
 
 def test_the_shell_and_python_of_the_readme_run(
-    tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_llama_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the README's own order, in one home, with the tiny model where the default base model would be."""
     monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REGISTRY_BASE_MODEL", str(tiny_llama))
+    monkeypatch.setenv("REGISTRY_BASE_MODEL", str(tiny_llama_folder))
     monkeypatch.chdir(ROOT)
     readme = read("README.md")
     for line in "".join(blocks(readme, "sh")).splitlines():

@@ -18,17 +18,21 @@ IDENTITY = ("is", "name", "version", "number", "created_at", "seconds", "run", "
 def card(registry: "Registry", reference: str) -> dict[str, Any]:
     """The card of a task, of an expert version or of a router generation.
 
-    A name alone is a task; `sst2@3`, `router@2` and aliases are what they point at.
+    A name alone is a task, or else an alias of the router; `sst2@3` and `sst2@stable` are experts, and
+    `router@2` is a generation.
 
     Raises:
         NotFoundError: nothing has that name.
     """
-    targets = {alias.name: alias.target for alias in registry.aliases()}
-    reference = targets.get(reference, reference)
-    if reference.split("@")[0] == "router":
+    subject, at, _ = reference.partition("@")
+    if subject == "router":
         return _generation(registry, registry.generation(reference))
-    if "@" in reference:
+    if at:
         return _expert(registry, registry.expert(reference))
+    of_router = {alias.name: alias.target for alias in registry.aliases() if alias.subject == "router"}
+    tasks = {task.name for task in registry.tasks()}
+    if reference in of_router and reference not in tasks:
+        return _generation(registry, registry.generation(of_router[reference]))
     return _task(registry, reference)
 
 
@@ -77,7 +81,7 @@ def _expert(registry: "Registry", expert: "Expert") -> dict[str, Any]:
 
 
 def _generation(registry: "Registry", generation: "Generation") -> dict[str, Any]:
-    aliases = [alias.name for alias in registry.aliases() if alias.target == generation.name]
+    aliases = [alias.ref for alias in registry.aliases() if alias.target == generation.name]
     return {
         "is": "generation",
         "name": generation.name,
@@ -90,7 +94,7 @@ def _generation(registry: "Registry", generation: "Generation") -> dict[str, Any
         "parameters": generation.parameters,
         "sha256": generation.sha256,
         "root": generation.root,
-        "metrics": present.metrics(registry.evaluations(generation.name)),
+        "metrics": present.overall(registry.evaluations(generation.name)),
         "config": generation.config,
         **_run(registry, generation.run),
         "created_at": generation.created_at,

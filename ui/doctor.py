@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platformdirs import user_data_path
+
 from ui.present import size
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ ENOUGH = 1_000_000_000
 NETWORK = ("nfs", "cifs", "smb", "smb2", "smb3", "9p", "gpfs", "lustre", "ceph", "afs")
 """File systems whose locks SQLite cannot rely on; `fuse.*` may be one as well."""
 
-PACKAGES = ("expert-registry", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,7 @@ class Check:
 
 def places(home: Path | None) -> dict[str, Path]:
     """Where the home, its parts, and the base models shared by all homes are. Nothing is created."""
-    from registry.store import default_home
-
-    root = (home or default_home()).expanduser().absolute()
+    root = (home or user_data_path("expert-registry")).expanduser().absolute()
     return {
         "home": root,
         "database": root / "registry.db",

@@ -6,24 +6,34 @@ Nothing heavy is imported at the top of this module, so that `registry --help` i
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from registry import errors
+
 if TYPE_CHECKING:
     from types import TracebackType
 
     from registry import Registry
-    from registry.errors import RegistryError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+EXIT_CODES: dict[type[errors.RegistryError], int] = {
+    errors.InvalidSettingError: 2,
+    errors.NotFoundError: 3,
+    errors.ConflictError: 4,
+    errors.DataRefusedError: 5,
+}
+"""Of every other error of the registry: 1."""
 
 INTERRUPTED = 130
 
@@ -32,7 +42,7 @@ INTERRUPTED = 130
 class Session:
     """What the common options of one invocation said."""
 
-    home: Path | None = None
+    home: Path | None = field(default_factory=lambda: _path_in("REGISTRY_HOME"))
     """Directory of the registry; None for the platform's user data directory."""
     json: bool = False
     """Print JSON for programs instead of text for people."""
@@ -46,6 +56,11 @@ class Session:
     def print_json(self, value: object) -> None:
         """Write `value` as JSON to stdout; times become ISO 8601."""
         click.echo(as_json(value))
+
+
+def _path_in(variable: str) -> Path | None:
+    given = os.environ.get(variable)
+    return Path(given) if given else None
 
 
 def as_json(value: object, *, indent: int | None = 2) -> str:
@@ -82,7 +97,6 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option(
             "--home",
             type=click.Path(path_type=Path, file_okay=False),
-            envvar="REGISTRY_HOME",
             expose_value=False,
             callback=keep,
             help="Directory of the registry [env: REGISTRY_HOME; default: the user's data directory].",
@@ -92,23 +106,9 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
-def exit_code(error: "RegistryError") -> int:
+def exit_code(error: errors.RegistryError) -> int:
     """The documented exit code of an error of the registry."""
-    from registry import errors
-
-    codes = {
-        errors.InvalidSettingError: 2,
-        errors.NotFoundError: 3,
-        errors.ConflictError: 4,
-        errors.DataRefusedError: 5,
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
-
-
-def _registry_error() -> "type[RegistryError]":
-    from registry.errors import RegistryError
-
-    return RegistryError
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
 
 
 def _usage(error: click.ClickException) -> str:
@@ -126,6 +126,12 @@ def _tell(message: str) -> None:
 class OneLineErrors(click.Command):
     """A command that turns every error into one line on stderr and one exit code."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and flush where click is quiet about a reader that went away."""
+        result = super().invoke(ctx)
+        sys.stdout.flush()
+        return result
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -142,7 +148,6 @@ class OneLineErrors(click.Command):
         debug = "--debug" in given
         try:
             result = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
-            sys.stdout.flush()
         except click.Abort:
             _tell("Interrupted: nothing is half-made; run the same command again to go on.")
             sys.exit(INTERRUPTED)
@@ -150,11 +155,7 @@ class OneLineErrors(click.Command):
             _explain(debug)
             _tell(_usage(error))
             sys.exit(error.exit_code)
-        except BrokenPipeError:
-            # The reader, such as `head`, has what it wanted. A second flush at exit would complain.
-            sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123
-            sys.exit(1)
-        except _registry_error() as error:  # evaluated only when something else has gone wrong
+        except errors.RegistryError as error:
             _explain(debug)
             _tell(str(error))
             sys.exit(exit_code(error))

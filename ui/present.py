@@ -75,6 +75,16 @@ def metrics(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
     return found
 
 
+def overall(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
+    """As `metrics`, of a generation's numbers over all its tasks together."""
+    return metrics(evaluation for evaluation in evaluations if evaluation.task is None)
+
+
+def headline(by_split: Mapping[str, Mapping[str, float]], split: str) -> str:
+    """The number that counts for a kind of task, which is the first of its split."""
+    return number(next(iter(by_split.get(split, {}).values()), None))
+
+
 def echo_metrics(by_split: Mapping[str, Mapping[str, float]]) -> None:
     """One line per split: its metrics by name."""
     for split, values in by_split.items():

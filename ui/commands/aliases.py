@@ -1,72 +1,76 @@
 """`promote`, `rollback`, `alias` and `history`: the names that move."""
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ui.group import Session, common_options, pass_session
 
+if TYPE_CHECKING:
+    from registry.records import Alias
+
 reason_option = click.option("--reason", default="", help="Why; kept in the history.")
-alias_option = click.option(
-    "--alias", "name", default="production", show_default=True, help="The name to move."
-)
 
 
 @click.command("promote")
 @click.argument("reference", metavar="NAME")
-@alias_option
+@click.option("--alias", "name", default="production", show_default=True, help="The alias to move.")
 @reason_option
 @common_options
 @pass_session
 def promote(session: Session, reference: str, name: str, reason: str) -> None:
-    """Put a generation or an expert into production."""
+    """Put a generation or an expert into production.
+
+    NAME is a router generation (router@3) or an expert version (boolq@2).
+    """
     with session.open() as registry:
-        _echo_alias(session, registry.promote(reference, alias=name, reason=reason))
+        _echo_alias(session, registry.promote(reference, alias=name, reason=reason, actor=_actor()))
 
 
 @click.command("rollback")
-@alias_option
+@click.argument("name", metavar="[ALIAS]", default="production")
 @reason_option
 @common_options
 @pass_session
 def rollback(session: Session, name: str, reason: str) -> None:
-    """Take the last move of an alias back."""
+    """Take the last move of an alias back.
+
+    ALIAS is production of the router, or one of a task's, such as boolq@stable.
+    """
     with session.open() as registry:
-        _echo_alias(session, registry.rollback(name, reason=reason))
+        _echo_alias(session, registry.rollback(name, reason=reason, actor=_actor()))
 
 
 @click.command("alias")
-@click.argument("name", required=False)
-@click.argument("reference", metavar="[REFERENCE]", required=False)
+@click.argument("name", metavar="[ALIAS]", required=False)
+@click.argument("reference", metavar="[NAME]", required=False)
+@click.option("--remove", is_flag=True, help="Take the alias away; its history stays.")
 @reason_option
 @common_options
 @pass_session
-def alias(session: Session, name: str | None, reference: str | None, reason: str) -> None:
-    """List, show, set or remove aliases."""
-    with session.open() as registry:
-        if name is not None and reference is not None:
-            _echo_alias(session, registry.promote(reference, alias=name, reason=reason))
-            return
-        found = [a for a in registry.aliases() if name is None or a.name == name]
-        known = [a.name for a in registry.aliases()]
-    if name is not None and not found:
-        from registry.errors import NotFoundError, nearest
+def alias(session: Session, name: str | None, reference: str | None, remove: bool, reason: str) -> None:
+    """List, set or remove aliases.
 
-        raise NotFoundError(f"no alias {name!r}; known: {', '.join(known) or 'none'}.{nearest(name, known)}")
-    if session.json:
-        session.print_json([_alias_json(a) for a in found])
-    elif not found:
-        click.echo("No aliases yet. registry retrain-router makes the first, production.")
-    else:
-        from ui import present
-
-        present.echo_table(
-            ("alias", "target", "moved"), [(a.name, a.target, present.moment(a.moved_at)) for a in found]
+    Without arguments: list them. With ALIAS and NAME: let the alias stand for that generation or expert.
+    """
+    if (name is None) != (reference is None) and not (remove and name is not None):
+        raise click.UsageError(
+            "give an ALIAS and a NAME to set one, ALIAS --remove to take one away, or nothing"
         )
+    with session.open() as registry:
+        if name is None:
+            _echo_all(session, registry.aliases())
+        elif remove:
+            registry.alias(name, None, reason=reason, actor=_actor())
+            click.echo(f"{name} is no alias any more.", err=True)
+        else:
+            moved = registry.promote(str(reference), alias=name, reason=reason, actor=_actor())
+            _echo_alias(session, moved)
 
 
 @click.command("history")
-@click.argument("name", default="production")
+@click.argument("name", metavar="[ALIAS]", default="production")
 @common_options
 @pass_session
 def history(session: Session, name: str) -> None:
@@ -80,6 +84,7 @@ def history(session: Session, name: str) -> None:
             [
                 {
                     "alias": event.alias,
+                    "action": event.action,
                     "target": event.target,
                     "previous": event.previous,
                     "reason": event.reason,
@@ -91,20 +96,42 @@ def history(session: Session, name: str) -> None:
         )
         return
     present.echo_table(
-        ("when", "target", "before", "by", "reason"),
+        ("when", "what", "target", "before", "by", "reason"),
         [
-            (present.moment(e.created_at), e.target or "-", e.previous or "-", e.actor or "-", e.reason)
-            for e in events
+            (
+                present.moment(event.created_at),
+                event.action,
+                *(given or "-" for given in (event.target, event.previous, event.actor)),
+                event.reason,
+            )
+            for event in events
         ],
     )
 
 
-def _alias_json(alias: Any) -> dict[str, Any]:
-    return {"alias": alias.name, "target": alias.target, "moved_at": alias.moved_at}
+def _actor() -> str | None:
+    """Who moves the alias, as far as the environment says."""
+    return os.environ.get("LOGNAME") or os.environ.get("USER")
 
 
-def _echo_alias(session: Session, alias: Any) -> None:
+def _alias_json(alias: "Alias") -> dict[str, Any]:
+    return {"alias": alias.ref, "target": alias.target, "moved_at": alias.moved_at}
+
+
+def _echo_alias(session: Session, alias: "Alias") -> None:
     if session.json:
         session.print_json(_alias_json(alias))
     else:
-        click.echo(f"{alias.name} is now {alias.target}.")
+        click.echo(f"{alias.ref} is now {alias.target}.")
+
+
+def _echo_all(session: Session, aliases: "list[Alias]") -> None:
+    if session.json:
+        session.print_json([_alias_json(alias) for alias in aliases])
+    elif not aliases:
+        click.echo("No aliases yet. registry retrain-router makes the first, router@production.")
+    else:
+        from ui import present
+
+        rows = [(alias.ref, alias.target, present.moment(alias.moved_at)) for alias in aliases]
+        present.echo_table(("alias", "target", "moved"), rows)

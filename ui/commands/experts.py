@@ -15,10 +15,9 @@ def experts(session: Session, task: str | None, all_versions: bool) -> None:
     from ui import present
 
     with session.open() as registry:
-        found = [
-            (expert, present.metrics(registry.evaluations(expert.name)))
-            for expert in registry.experts(task, all_versions=all_versions)
-        ]
+        listed = registry.experts(task, all_versions=all_versions)
+        measured = registry.evaluations_of([expert.name for expert in listed])
+    found = [(expert, present.metrics(measured[expert.name])) for expert in listed]
     if session.json:
         session.print_json(
             [
@@ -46,8 +45,8 @@ def experts(session: Session, task: str | None, all_versions: bool) -> None:
                     expert.kind,
                     expert.adapter,
                     f"{expert.parameters:,}",
-                    present.number(metrics.get("validation", {}).get("accuracy")),
-                    present.number(metrics.get("test", {}).get("accuracy")),
+                    present.headline(metrics, "validation"),
+                    present.headline(metrics, "test"),
                     present.moment(expert.created_at),
                 )
                 for expert, metrics in found

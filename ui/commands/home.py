@@ -73,5 +73,17 @@ def path(session: Session, what: str | None) -> None:
 @common_options
 @pass_session
 def migrate(session: Session) -> None:
-    """Bring an older database up to date."""
-    raise NotImplementedError
+    """Bring an older database up to date.
+
+    A backup is made beside it first. All of it happens, or none.
+    """
+    from registry.database import migrate as run
+    from ui import doctor as examination
+
+    backup = run(examination.places(session.home)["home"])
+    if session.json:
+        session.print_json({"backup": backup})
+    elif backup is None:
+        click.echo("The database is up to date.")
+    else:
+        click.echo(f"The database is up to date. Before: {backup}")

@@ -43,9 +43,13 @@ def lineage(session: Session, reference: str, form: str) -> None:
     with session.open() as registry:
         found = registry.lineage(reference)
     if session.json or form == "json":
-        session.print_json(found.to_json())
+        click.echo(found.to_json())
+    elif form == "mermaid":
+        click.echo(found.to_mermaid())
     else:
-        click.echo(found.tree() if form == "tree" else found.mermaid())
+        from ui import present
+
+        click.echo("\n".join(present.plain(line) for line in found.to_tree().splitlines()))
 
 
 @click.command("diff")

@@ -88,7 +88,7 @@ def names_of(aliases: Iterable["Alias"]) -> dict[str, list[str]]:
     """The names that point at each target."""
     found: dict[str, list[str]] = {}
     for alias in aliases:
-        found.setdefault(alias.target, []).append(alias.name)
+        found.setdefault(alias.target, []).append(alias.ref)
     return found
 
 
@@ -100,8 +100,10 @@ def routers(session: Session) -> None:
     from ui import present
 
     with session.open() as registry:
-        found = [(g, present.metrics(registry.evaluations(g.name))) for g in registry.generations()]
+        listed = registry.generations()
+        measured = registry.evaluations_of([generation.name for generation in listed])
         aliases = names_of(registry.aliases())
+    found = [(generation, present.overall(measured[generation.name])) for generation in listed]
     if session.json:
         session.print_json(
             [
