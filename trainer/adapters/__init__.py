@@ -1,0 +1,9 @@
+"""Adapter kinds, one module each. The contract, held by `tests/trainer/adapters/test_contract.py`:
+
+- `Config(...)`: a frozen dataclass of JSON values, `rank` among its fields; it is stored whole with the expert.
+- `configure(*, rank, alpha, preset) -> Config`: fills what is None with the kind's defaults; unknown presets are refused.
+- `Adapter(config, inputs, outputs, generator, name)`: an `nn.Module` for one linear layer `inputs -> outputs` called `name`.
+  - `factors() -> (A (inputs, rank), B (rank, outputs))`: the update is `x @ A @ B`, every scale folded in.
+  - `forward(x (..., inputs)) -> (..., outputs)`, `dense() -> (inputs, outputs)`: the same update in the other forms.
+  - It is zero when untrained, unless the preset says otherwise.
+"""

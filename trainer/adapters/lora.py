@@ -1,0 +1,57 @@
+"""LoRA: the update of a linear layer as two matrices (arXiv 2106.09685). The yardstick for every other adapter."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from registry.errors import InvalidSettingError, NotFoundError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Rank and scale of the update."""
+
+    rank: int = 16
+    alpha: float = 16.0
+    """The update is multiplied by `alpha / rank`."""
+
+
+def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
+    """Rank 16 and alpha 16 unless given."""
+    if preset != "default":
+        raise NotFoundError(f"unknown preset {preset!r} of lora; known: default.")
+    return Config(rank=16 if rank is None else rank, alpha=16.0 if alpha is None else alpha)
+
+
+class Adapter(nn.Module):
+    """The low-rank update of one linear layer; B starts at zero.
+
+    Raises:
+        InvalidSettingError: a rank below 1 or above what the layer can carry.
+    """
+
+    def __init__(self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str) -> None:
+        super().__init__()
+        most = min(inputs, outputs)
+        if not 1 <= config.rank <= most:
+            raise InvalidSettingError(
+                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
+            )
+        self.scale = config.alpha / config.rank
+        self.a = nn.Parameter(torch.empty(inputs, config.rank))
+        nn.init.uniform_(self.a, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
+        self.b = nn.Parameter(torch.zeros(config.rank, outputs))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """`A (inputs, rank)` and `B (rank, outputs)`, `alpha / rank` folded into B."""
+        return self.a, self.scale * self.b
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The update of `x (..., inputs)`."""
+        return self.scale * (x @ self.a @ self.b)
+
+    def dense(self) -> Tensor:
+        """The update as a matrix `(inputs, outputs)`."""
+        return self.scale * (self.a @ self.b)

@@ -1,0 +1,164 @@
+"""TT-LoRA: the update of a linear layer held as tensor-train cores (arXiv 2504.21190, section 3; arXiv 2408.01008).
+
+Cores `G_k` have shape `(r_{k-1}, d_k, r_k)`, input modes first, then output modes, `r_0 = r_d = 1`. The flat input index runs
+with the first input mode fastest, the flat output index with the first output mode slowest, as in the authors' contraction.
+Contracting the input cores gives `A (inputs, r)`, the output cores `B (r, outputs)`, with `r` the rank at the boundary:
+a TT-LoRA adapter is exactly a LoRA of that rank, and that is the form in which it trains and runs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from registry.errors import InvalidSettingError, NotFoundError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How the cores of each layer are shaped and scaled."""
+
+    rank: int = 5
+    """The rank between any two neighbouring cores."""
+    alpha: float = 4.0
+    """Multiplies the update; not divided by the rank (section 3)."""
+    input_cores: int = 2
+    output_cores: int = 2
+    shapes: dict[str, list[list[int]]] | None = None
+    """Fixed modes `[[inputs...], [outputs...]]` by `inputs x outputs`; sizes not listed are factorised automatically."""
+    zero_start: bool = True
+    """The last core starts at zero, so that an untrained expert equals the base model."""
+
+
+PRESETS = {
+    "default": Config(),
+    # The shapes of the paper for Llama-3.2-1B; its cores start at unit norm, so the update is not zero at the start.
+    "paper": Config(
+        rank=5,
+        alpha=16.0,
+        input_cores=4,
+        output_cores=4,
+        shapes={
+            "2048x2048": [[16, 8, 4, 4], [4, 4, 8, 16]],
+            "2048x512": [[16, 16, 4, 2], [2, 16, 16]],
+        },
+        zero_start=False,
+    ),
+}
+
+
+def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
+    """The preset, with rank and alpha replaced where given."""
+    if preset not in PRESETS:
+        raise NotFoundError(
+            f"unknown preset {preset!r} of tt_lora; known: {', '.join(PRESETS)}.{nearest(preset, PRESETS)}"
+        )
+    base = PRESETS[preset]
+    return Config(
+        rank=base.rank if rank is None else rank,
+        alpha=base.alpha if alpha is None else alpha,
+        input_cores=base.input_cores,
+        output_cores=base.output_cores,
+        shapes=base.shapes,
+        zero_start=base.zero_start,
+    )
+
+
+def factorise(size: int, parts: int) -> list[int]:
+    """`parts` factors of `size`, in descending order, with the smallest sum; a prime keeps itself and ones.
+
+    >>> factorise(576, 2), factorise(192, 2), factorise(2048, 3), factorise(7, 2)
+    ([24, 24], [16, 12], [16, 16, 8], [7, 1])
+    """
+    if parts == 1:
+        return [size]
+    options = (
+        [divisor, *factorise(size // divisor, parts - 1)] for divisor in range(1, size + 1) if size % divisor == 0
+    )
+    return sorted(min(options, key=lambda factors: (sum(factors), max(factors))), reverse=True)
+
+
+def modes(config: Config, inputs: int, outputs: int) -> tuple[list[int], list[int]]:
+    """The input and output mode sizes for one layer: the config's own where it lists the layer's size."""
+    fixed = (config.shapes or {}).get(f"{inputs}x{outputs}")
+    if fixed is not None:
+        return list(fixed[0]), list(fixed[1])
+    return factorise(inputs, config.input_cores), factorise(outputs, config.output_cores)[::-1]
+
+
+class Adapter(nn.Module):
+    """The tensor-train update of one linear layer.
+
+    Raises:
+        InvalidSettingError: a rank below 1 or above what the layer can carry.
+    """
+
+    def __init__(self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str) -> None:
+        super().__init__()
+        self.alpha = config.alpha
+        self.input_modes, self.output_modes = modes(config, inputs, outputs)
+        most = min(inputs, outputs)
+        if not 1 <= config.rank <= most:
+            raise InvalidSettingError(
+                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
+            )
+        sizes = self.input_modes + self.output_modes
+        ranks = [1, *[config.rank] * (len(sizes) - 1), 1]
+        shapes = [(ranks[k], size, ranks[k + 1]) for k, size in enumerate(sizes)]
+        start = _scaled_start if config.zero_start else _unit_norm_start
+        self.cores = nn.ParameterList(start(shapes, len(self.input_modes), generator))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """`A (inputs, rank)` and `B (rank, outputs)`, alpha folded into B."""
+        split = len(self.input_modes)
+        a = self.cores[0].squeeze(0)
+        for core in self.cores[1:split]:
+            # The earlier modes stay the fast ones: the new mode goes in front.
+            a = torch.einsum("ir,rds->dis", a, core).flatten(0, 1)
+        b = self.cores[split]
+        for core in self.cores[split + 1 :]:
+            b = torch.einsum("ris,snt->rint", b, core).flatten(1, 2)
+        return a, self.alpha * b.squeeze(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The update of `x (..., inputs)`, by contracting it with one core after the other (section 3.2)."""
+        batch = x.shape[:-1]
+        # (rows, 1, m_p, ..., m_1): the last axis is the first input mode.
+        state = x.reshape(-1, 1, *self.input_modes[::-1])
+        for core in self.cores[: len(self.input_modes)]:
+            state = torch.einsum("br...m,rmp->bp...", state, core)
+        for core in self.cores[len(self.input_modes) :]:
+            state = torch.einsum("br...,rnp->bp...n", state, core)
+        return self.alpha * state.reshape(*batch, -1)
+
+    def dense(self) -> Tensor:
+        """The update as a matrix `(inputs, outputs)`."""
+        a, b = self.factors()
+        return a @ b
+
+
+def _scaled_start(
+    shapes: Sequence[tuple[int, int, int]], input_cores: int, generator: torch.Generator
+) -> list[nn.Parameter]:
+    """Columns of A of about unit norm, rows of B carried through at unit scale, the last core zero."""
+    cores = []
+    for k, shape in enumerate(shapes):
+        before, size, _ = shape
+        scale = 1 / math.sqrt(before * size) if k < input_cores else 1 / math.sqrt(before)
+        core = torch.randn(shape, generator=generator) * scale
+        cores.append(nn.Parameter(torch.zeros(shape) if k == len(shapes) - 1 else core))
+    return cores
+
+
+def _unit_norm_start(
+    shapes: Sequence[tuple[int, int, int]], _input_cores: int, generator: torch.Generator
+) -> list[nn.Parameter]:
+    """Each core Kaiming-uniform, then divided by its own norm, as the authors' code starts."""
+    cores = []
+    for shape in shapes:
+        core = torch.empty(shape)
+        nn.init.kaiming_uniform_(core, a=math.sqrt(8), generator=generator)
+        cores.append(nn.Parameter(core / core.norm()))
+    return cores

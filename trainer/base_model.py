@@ -1,0 +1,322 @@
+"""The frozen base model: tokens in, hidden states out, with two places where others may look in or add to it.
+
+Hooks sit on every layer and every linear layer of an unmodified Hugging Face model. They do nothing until a `Visitor` is
+passed to a forward: then it sees the hidden states that enter each layer and may add a delta to each linear layer's
+output. The visitor lives in thread-local state for the length of one call, so threads do not disturb each other.
+"""
+
+import copy
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+import registry
+from registry.errors import InvalidSettingError, NotFoundError
+from trainer import sources
+from trainer.progress import Progress, silent
+
+Text = str | tuple[str, str | None]
+"""A text, or a text and its pair."""
+
+DEFAULT_TARGETS = ("q_proj", "v_proj", "query", "value")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of one text, and whether it was cut at the length limit."""
+
+    ids: list[int]
+    types: list[int]
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded tokens: `ids`, `mask`, `types`, each `(batch, length)`."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+
+
+class Visitor:
+    """What may look into, and add to, one forward. The plain visitor does neither."""
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final states."""
+
+    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
+        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for nothing."""
+        return None
+
+
+class _Stop(Exception):
+    """Ends a forward once the states wanted from it are known."""
+
+
+class BaseModel:
+    """A frozen pretrained transformer, ready to run.
+
+    Attributes:
+        record: what the registry keeps of it, its fingerprint among it.
+        layers: number of transformer layers; hidden: width of the states.
+        is_decoder: causal (its last token has seen the text) or bidirectional.
+    """
+
+    def __init__(self, source: sources.Source, device: str) -> None:
+        transformers_logging.set_verbosity_error()
+        self.device = choose_device(device)
+        load = {"trust_remote_code": False, "local_files_only": True}
+        self.tokenizer = AutoTokenizer.from_pretrained(source.folder, **load)
+        model = AutoModel.from_pretrained(source.folder, use_safetensors=True, dtype=torch.float32, **load)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.stack_name, stack = _find_layers(self.model)
+        self.layers = len(stack)
+        self.hidden = int(self.model.config.hidden_size)
+        self.max_positions = int(getattr(self.model.config, "max_position_embeddings", 512))
+        self.is_decoder = not hasattr(self.model, "embeddings")
+        self.record = registry.BaseModel(
+            fingerprint=source.fingerprint,
+            spec=source.spec,
+            name=source.name,
+            architecture=type(self.model).__name__,
+            hidden_size=self.hidden,
+            layers=self.layers,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            created_at=datetime.now(UTC),
+        )
+        self._local = threading.local()
+        self._linear: dict[str, tuple[int, int]] = {}
+        self._install(stack)
+
+    @classmethod
+    def load(cls, spec: str | None = None, *, device: str = "auto", on_progress: Progress = silent) -> "BaseModel":
+        """Resolve a spec (see `trainer.sources`) and load what it names."""
+        return cls(sources.resolve(spec, on_progress=on_progress), device)
+
+    @property
+    def pooling(self) -> int:
+        """Index of the pooled state that a head reads: the last token's of a decoder, the mean of an encoder."""
+        return LAST if self.is_decoder else MEAN
+
+    def targets(self, suffixes: Sequence[str], first_layer: int) -> dict[tuple[int, str], tuple[int, int]]:
+        """Linear layers that adapters attach to: `(layer, module) -> (inputs, outputs)`, from `first_layer` on.
+
+        Raises:
+            NotFoundError: no linear layer has one of these suffixes.
+        """
+        chosen = {name: size for name, size in self._linear.items() if name.rsplit(".", 1)[-1] in suffixes}
+        if not chosen:
+            known = sorted({name.rsplit(".", 1)[-1] for name in self._linear})
+            raise NotFoundError(f"no linear layer called {', '.join(suffixes)}; this model has {', '.join(known)}")
+        return {(layer, name): size for layer in range(first_layer, self.layers) for name, size in chosen.items()}
+
+    def tokenize(self, texts: Sequence[Text], max_length: int) -> list[Tokens]:
+        """Token ids of each text, cut at `max_length` tokens. An empty text becomes one end token."""
+        if not 1 <= max_length <= self.max_positions:
+            raise InvalidSettingError(
+                f"max length {max_length} does not fit {self.record.name}: choose 1 to {self.max_positions}"
+            )
+        pairs = [(text, None) if isinstance(text, str) else text for text in texts]
+        return [self._tokenize_one(first, second, max_length) for first, second in pairs]
+
+    def _tokenize_one(self, text: str, pair: str | None, max_length: int) -> Tokens:
+        if pair is not None and self.is_decoder:
+            # Decoders have no separator of their own: without one, "a b" + "c" and "a" + "b c" would be the same text.
+            encoded = self.tokenizer(f"{text}\n{pair}", verbose=False)
+        else:
+            encoded = self.tokenizer(text, pair, verbose=False)
+        ids = list(encoded["input_ids"])
+        types = list(encoded.get("token_type_ids") or [0] * len(ids))
+        if len(ids) > max_length and not self.is_decoder:
+            ids, types = [*ids[: max_length - 1], ids[-1]], types[:max_length]
+        if not ids:
+            ids, types = [self.tokenizer.eos_token_id], [0]
+        return Tokens(ids[:max_length], types[:max_length], len(encoded["input_ids"]) > max_length)
+
+    def batch(self, tokens: Sequence[Tokens]) -> Batch:
+        """Pad to the longest, on the right."""
+        longest = max(len(one.ids) for one in tokens)
+        pad = int(self.tokenizer.pad_token_id)
+        ids = torch.full((len(tokens), longest), pad)
+        mask = torch.zeros((len(tokens), longest), dtype=torch.long)
+        types = torch.zeros((len(tokens), longest), dtype=torch.long)
+        for row, one in enumerate(tokens):
+            size = len(one.ids)
+            ids[row, :size], types[row, :size] = torch.tensor(one.ids), torch.tensor(one.types)
+            mask[row, :size] = 1
+        return Batch(ids.to(self.device), mask.to(self.device), types.to(self.device))
+
+    def forward(self, batch: Batch, visitor: Visitor | None = None) -> Tensor:
+        """Final hidden states `(batch, length, hidden)`."""
+        return self._run(self.model, batch, visitor, input_ids=batch.ids)
+
+    def forward_to(self, layer: int, batch: Batch, visitor: Visitor) -> None:
+        """Run only until `visitor` has seen the states that enter `layer`."""
+        try:
+            self._run(self.model, batch, _StopAt(layer, visitor), input_ids=batch.ids)
+        except _Stop:
+            return
+
+    def forward_from(self, layer: int, hidden: Tensor, batch: Batch, visitor: Visitor | None = None) -> Tensor:
+        """Final hidden states, going on from the states that enter `layer`; only layers >= `layer` run."""
+        return self._run(self._upper(layer), batch, visitor, inputs_embeds=hidden)
+
+    def can_resume_at(self, layer: int) -> bool:
+        """Whether going on from `layer` gives the same states as the whole model, tried on a short padded batch."""
+        batch = self.batch(self.tokenize(["a first short text", "another one, longer than the first"], 16))
+        tap = Taps([layer])
+        with torch.no_grad():
+            whole = self.forward(batch, tap)
+            upper = self.forward_from(layer, tap.states[layer], batch)
+        kept = batch.mask.bool()
+        return torch.allclose(whole[kept], upper[kept], atol=1e-4, rtol=1e-4)
+
+    def _run(self, model: nn.Module, batch: Batch, visitor: Visitor | None, **inputs: Tensor) -> Tensor:
+        if not self.is_decoder:
+            inputs["token_type_ids"] = batch.types
+        options = {"use_cache": False} if self.is_decoder else {}
+        with self._visited_by(visitor):
+            states: Tensor = model(attention_mask=batch.mask, **inputs, **options).last_hidden_state
+        if visitor is not None:
+            visitor.enter(self.layers, states)
+        return states
+
+    @contextmanager
+    def _visited_by(self, visitor: Visitor | None) -> Iterator[None]:
+        self._local.visitor = visitor
+        try:
+            yield
+        finally:
+            self._local.visitor = None
+
+    def _upper(self, layer: int) -> nn.Module:
+        """The model from `layer` on: the same layer objects behind an input that takes hidden states."""
+        upper = _shallow(self.model)
+        owner = upper
+        *path, last = self.stack_name.split(".")
+        for name in path:
+            child = _shallow(getattr(owner, name))
+            owner._modules[name] = child
+            owner = child
+        stack = owner._modules[last]
+        assert isinstance(stack, nn.ModuleList)
+        owner._modules[last] = stack[layer:]
+        if "embeddings" in upper._modules:
+            upper._modules["embeddings"] = _PassThrough()
+        upper.config = copy.copy(self.model.config)
+        upper.config.num_hidden_layers = self.layers - layer
+        return upper
+
+    def _install(self, stack: nn.ModuleList) -> None:
+        for index, layer in enumerate(stack):
+            layer.register_forward_pre_hook(self._entering(index), with_kwargs=True)
+            for name, module in layer.named_modules():
+                if isinstance(module, nn.Linear):
+                    self._linear[name] = (module.in_features, module.out_features)
+                    module.register_forward_hook(self._adding(index, name))
+
+    def _entering(self, index: int) -> Any:
+        def hook(_module: nn.Module, args: tuple[Tensor, ...], kwargs: Mapping[str, Any]) -> None:
+            visitor = getattr(self._local, "visitor", None)
+            if visitor is not None:
+                visitor.enter(index, args[0] if args else kwargs["hidden_states"])
+
+        return hook
+
+    def _adding(self, index: int, name: str) -> Any:
+        def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            visitor = getattr(self._local, "visitor", None)
+            delta = None if visitor is None else visitor.delta(index, name, args[0])
+            return None if delta is None else output + delta
+
+        return hook
+
+
+class _StopAt(Visitor):
+    def __init__(self, layer: int, visitor: Visitor) -> None:
+        self.layer, self.visitor = layer, visitor
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        self.visitor.enter(layer, hidden)
+        if layer == self.layer:
+            raise _Stop
+
+    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
+        return self.visitor.delta(layer, module, x)
+
+
+class Taps(Visitor):
+    """Keeps the states that enter the given layers."""
+
+    def __init__(self, layers: Sequence[int]) -> None:
+        self.layers, self.states = frozenset(layers), dict[int, Tensor]()
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """Keep the states of a wanted layer."""
+        if layer in self.layers:
+            self.states[layer] = hidden
+
+
+class _PassThrough(nn.Module):
+    """Stands in for an encoder's embeddings when it goes on from hidden states."""
+
+    def forward(self, *, inputs_embeds: Tensor, **_ignored: object) -> Tensor:
+        return inputs_embeds
+
+
+MEAN, LAST = 0, 1
+
+
+def pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """`(batch, 2, hidden)`: the mean over a text's tokens, and the state of its last token. Padding never counts."""
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    mean = (hidden * weight).sum(1) / weight.sum(1)
+    last = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
+    return torch.stack([mean, last], 1)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU when there is one.
+
+    Raises:
+        InvalidSettingError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as reason:
+        raise InvalidSettingError(f"device {name!r} cannot be used here; try auto or cpu") from reason
+    return device
+
+
+def default_first_layer(layers: int) -> int:
+    """Where routing reads and adapting begins: about 27 % of the depth, where a linear probe of the task is at its best."""
+    return max(1, round(0.27 * layers))
+
+
+def _shallow(module: nn.Module) -> nn.Module:
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    return twin
+
+
+def _find_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    depth = int(model.config.num_hidden_layers)
+    for name, module in lists:
+        if len(module) == depth:
+            return name, module
+    raise InvalidSettingError(f"{type(model).__name__} has no list of {depth} layers: not a transformer this can adapt")

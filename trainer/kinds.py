@@ -1,0 +1,44 @@
+"""Finds adapter, router and task kinds: a kind is one module, and the module's name is the kind's name.
+
+Modules of `trainer.adapters`, `trainer.routers` and `trainer.tasks` are found by their file names; other distributions
+add theirs through the entry-point groups `expert_registry.adapters`, `expert_registry.routers`, `expert_registry.tasks`.
+Nothing is imported until it is asked for.
+"""
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from registry.errors import NotFoundError, nearest
+
+FAMILIES = ("adapters", "routers", "tasks")
+
+
+def names(family: str) -> list[str]:
+    """The sorted kind names of a family (`adapters`, `routers` or `tasks`)."""
+    package = importlib.import_module(f"trainer.{family}")
+    own = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    return sorted(own | {entry.name for entry in entry_points(group=f"expert_registry.{family}")})
+
+
+def load(family: str, name: str) -> ModuleType:
+    """The module of one kind.
+
+    Raises:
+        NotFoundError: no kind of that name; the message lists the kinds and the nearest one.
+    """
+    known = names(family)
+    if name not in known:
+        raise NotFoundError(
+            f"unknown {family.removesuffix('s')} kind {name!r}; known: {', '.join(known)}.{nearest(name, known)}"
+        )
+    for entry in entry_points(group=f"expert_registry.{family}", name=name):
+        module: ModuleType = entry.load()
+        return module
+    return importlib.import_module(f"trainer.{family}.{name}")
+
+
+def load_all(family: str) -> dict[str, ModuleType]:
+    """Every kind of a family, by name."""
+    return {name: load(family, name) for name in names(family)}

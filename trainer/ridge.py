@@ -1,0 +1,112 @@
+"""Sums over the features of each task, from which ridge regression is solved exactly.
+
+Every task weighs the same, however many rows it has: its Gram matrix and mean are divided by its row count. Adding or
+removing one task adds or subtracts its own sums, so a fit built task by task equals the joint fit to rounding, and a
+removed task leaves nothing behind. No old rows are needed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from registry.errors import InvalidSettingError
+from trainer.routers import best_temperature
+
+
+@dataclass(frozen=True)
+class TaskSums:
+    """One task's mean feature `(features,)` and mean outer product `(features, features)`, in float64."""
+
+    mean: Tensor
+    gram: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> "TaskSums":
+        """From the task's features `(rows, features)`."""
+        x = features.double()
+        return cls(x.mean(0), x.T @ x / len(x))
+
+
+class RidgeSums:
+    """The sums of all tasks, in slot order."""
+
+    def __init__(self) -> None:
+        self.means: list[Tensor] = []
+        self.gram: Tensor | None = None
+
+    def add(self, task: TaskSums) -> None:
+        """Give the task the next slot."""
+        self.means.append(task.mean)
+        self.gram = task.gram.clone() if self.gram is None else self.gram + task.gram
+
+    def remove(self, slot: int, task: TaskSums) -> None:
+        """Take a task out, as if it had never been there; later slots move up by one."""
+        if self.gram is None or not torch.equal(self.means[slot], task.mean):
+            raise InvalidSettingError(f"slot {slot} does not hold these sums: give the sums that were added there")
+        del self.means[slot]
+        self.gram = self.gram - task.gram if self.means else None
+
+    def system(self, *, standardise: bool = True) -> "RidgeSystem":
+        """Centred, and scaled to unit variance unless told otherwise, ready to solve."""
+        if self.gram is None:
+            raise InvalidSettingError("no task has been added: add at least one before solving")
+        tasks, means = len(self.means), torch.stack(self.means)
+        centre = means.mean(0)
+        covariance = self.gram / tasks - torch.outer(centre, centre)
+        variance = covariance.diagonal().clamp_min(1e-12)
+        scale = variance.sqrt() if standardise else variance.mean().sqrt().expand_as(variance)
+        return RidgeSystem(centre, scale, covariance / torch.outer(scale, scale), (means - centre) / scale / tasks)
+
+
+@dataclass(frozen=True)
+class RidgeSystem:
+    """Normal equations on standardised features: correlation `(features, features)`, cross `(tasks, features)`."""
+
+    centre: Tensor
+    scale: Tensor
+    correlation: Tensor
+    cross: Tensor
+
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """Weight `(tasks, features)` and bias `(tasks,)` for raw features: scores of one-hot targets."""
+        damped = self.correlation + ridge * torch.eye(len(self.scale), dtype=torch.float64)
+        factor = torch.linalg.cholesky(damped)
+        weight = torch.cholesky_solve(self.cross.T, factor).T / self.scale
+        return weight, 1 / len(self.cross) - weight @ self.centre
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """A chosen solution: scores are `features @ weight.T + bias`, sharpened by dividing by `temperature`."""
+
+    weight: Tensor
+    bias: Tensor
+    temperature: float
+
+
+def fit_ridge(
+    tasks: Iterable[Tensor], features: Tensor, slots: Tensor, ridges: Sequence[float], *, standardise: bool = True
+) -> RidgeFit:
+    """Solve for each ridge and keep the best on validation: by accuracy, then by likelihood.
+
+    Args:
+        tasks: training features of each slot in turn, `(rows, features)`.
+        features, slots: the validation rows.
+        ridges: shares of a feature's variance.
+    """
+    sums = RidgeSums()
+    for task in tasks:
+        sums.add(TaskSums.of(task))
+    system = sums.system(standardise=standardise)
+    fits = []
+    for ridge in ridges:
+        weight, bias = system.solve(ridge)
+        logits = features.double() @ weight.T + bias
+        temperature = best_temperature(logits, slots)
+        accuracy = (logits.argmax(-1) == slots).double().mean().item()
+        likelihood = -functional.cross_entropy(logits / temperature, slots).item()
+        fits.append((accuracy, likelihood, RidgeFit(weight, bias, temperature)))
+    return max(fits, key=lambda fit: fit[:2])[2]

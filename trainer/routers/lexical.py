@@ -1,0 +1,65 @@
+"""Ridge regression on hashed words and word pairs: never runs the model. The baseline every other router must beat."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+from torch import Tensor, nn
+
+from trainer.progress import Progress, silent
+from trainer.ridge import fit_ridge
+from trainer.routers import Examples, Features, Routing, from_logits
+
+READS = "text"
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Number of hash buckets, and the ridges to choose from, as shares of a bucket's mean variance."""
+
+    buckets: int = 4096
+    ridges: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)
+
+
+class Router(nn.Module):
+    """Linear scores over hashed word counts."""
+
+    temperature: Tensor
+
+    def __init__(self, config: Config, shape: Sequence[int], slots: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(config.buckets, slots)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, features: Features) -> Routing:
+        """Softmax of the ridge scores."""
+        return from_logits(self.linear(count_words(features.texts, self.linear.in_features)) / self.temperature)
+
+
+def fit(
+    config: Config, training: Examples, validation: Examples, slots: int, seed: int, on_progress: Progress = silent
+) -> Router:
+    """Sum each task, solve, keep the ridge that validation likes best. Nothing is random: the seed is not used."""
+    counts = count_words(training.features.texts, config.buckets)
+    tasks = (counts[training.slots == slot] for slot in range(slots))
+    held_out = count_words(validation.features.texts, config.buckets)
+    found = fit_ridge(tasks, held_out, validation.slots, config.ridges, standardise=False)
+    router = Router(config, (), slots).requires_grad_(False)
+    router.linear.weight.copy_(found.weight)
+    router.linear.bias.copy_(found.bias)
+    router.temperature.fill_(found.temperature)
+    return router.eval()
+
+
+def count_words(texts: Sequence[str], buckets: int) -> Tensor:
+    """Square roots of hashed counts of words and neighbouring pairs, `(texts, buckets)`, each row of unit length."""
+    counts = torch.zeros(len(texts), buckets)
+    for row, text in enumerate(texts):
+        words = WORD.findall(text.casefold())
+        for gram in [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]:
+            counts[row, int.from_bytes(blake2b(gram.encode(), digest_size=4).digest()) % buckets] += 1
+    counts = counts.sqrt()
+    return counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-12)

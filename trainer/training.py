@@ -1,0 +1,182 @@
+"""Trains one expert: AdamW, warm-up and linear decay, early stopping on validation, the best state kept.
+
+Batches depend on seed and epoch alone, so a run that was killed goes on from its checkpoint and ends bit-equal on the CPU.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
+from trainer.experts import ExpertModule
+from trainer.progress import Progress, silent
+
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How an expert is trained."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    """Peak rate of the adapters."""
+    head_learning_rate: float
+    warm_up: float = 0.1
+    """Share of all steps over which the rate rises from zero."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 3
+    """Epochs without a better validation score after which training stops."""
+    seed: int = 0
+
+
+@dataclass
+class TrainingState:
+    """Where a training run stands; what a checkpoint holds.
+
+    Attributes:
+        step: steps done in all; epoch and batch follow from it.
+        best: parameters of the best epoch so far; best_score: its validation score and negative loss.
+        history: one row an epoch.
+    """
+
+    step: int = 0
+    loss_sum: float = 0.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_score: tuple[float, float] = (-math.inf, -math.inf)
+    waited: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split: their places in the encoding, and their targets."""
+
+    rows: list[int]
+    targets: Tensor
+
+
+def train(
+    module: ExpertModule,
+    encoding: Encoding,
+    training: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    *,
+    resume: Callable[[torch.optim.Optimizer], TrainingState] | None = None,
+    save: Callable[[torch.optim.Optimizer, TrainingState], None] | None = None,
+    on_progress: Progress = silent,
+) -> TrainingState:
+    """Train `module` in place; it ends with the parameters of the best validation epoch."""
+    optimizer = _optimizer(module, settings)
+    state = TrainingState() if resume is None else resume(optimizer)
+    sizes = [len(encoding.tokens[row].ids) for row in training.rows]
+    steps_per_epoch = math.ceil(len(training.rows) / settings.batch_size)
+    total = settings.epochs * steps_per_epoch
+    saved_at = time.monotonic()
+    while state.step < total and state.waited < settings.patience:
+        epoch, first = divmod(state.step, steps_per_epoch)
+        generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
+        for places in shuffled_by_length(sizes, settings.batch_size, generator)[first:]:
+            _schedule(optimizer, state.step, total, settings)
+            state.loss_sum += _step(module, encoding, training, places, optimizer, settings.clip)
+            state.step += 1
+            on_progress("training", state.step, total, _note(state))
+            if save is not None and time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.step % steps_per_epoch:
+                save(optimizer, state)
+                saved_at = time.monotonic()
+        _finish_epoch(module, encoding, validation, state, epoch, steps_per_epoch)
+        if save is not None:
+            save(optimizer, state)
+            saved_at = time.monotonic()
+    module.load_state_dict(state.best)
+    on_progress("training", total, total, _note(state))
+    return state
+
+
+def outputs(module: ExpertModule, encoding: Encoding, rows: Sequence[int]) -> Tensor:
+    """The expert's outputs for some rows, in their order, `(rows, ...)`, on the CPU."""
+    sizes = [len(encoding.tokens[row].ids) for row in rows]
+    found: list[Tensor | None] = [None] * len(rows)
+    with torch.no_grad():
+        visitor = module.visitor()
+        for places in by_length(sizes, EVALUATION_BATCH):
+            answers = module.outputs(*encoding.final([rows[place] for place in places], visitor)).cpu()
+            for place, answer in zip(places, answers, strict=True):
+                found[place] = answer
+    return torch.stack([one for one in found if one is not None])
+
+
+def _optimizer(module: ExpertModule, settings: TrainingSettings) -> torch.optim.AdamW:
+    groups = [
+        {"params": list(module.adapters.parameters()), "peak": settings.learning_rate},
+        {"params": list(module.head.parameters()), "peak": settings.head_learning_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, step: int, total: int, settings: TrainingSettings) -> None:
+    rising = max(1, round(settings.warm_up * total))
+    factor = (step + 1) / rising if step < rising else (total - step) / max(1, total - rising)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def _step(
+    module: ExpertModule,
+    encoding: Encoding,
+    training: Split,
+    places: Sequence[int],
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+) -> float:
+    final, mask = encoding.final([training.rows[place] for place in places], module.visitor())
+    loss: Tensor = module.kind.loss(module.outputs(final, mask), training.targets[list(places)].to(final.device))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
+    optimizer.step()
+    return loss.item()
+
+
+def _finish_epoch(
+    module: ExpertModule,
+    encoding: Encoding,
+    validation: Split,
+    state: TrainingState,
+    epoch: int,
+    steps_per_epoch: int,
+) -> None:
+    found = outputs(module, encoding, validation.rows)
+    metrics = module.kind.score(found, validation.targets)
+    loss = module.kind.loss(found, validation.targets).item()
+    score = (metrics[module.kind.METRIC], -loss)
+    state.history.append(
+        {
+            "epoch": epoch + 1,
+            "loss": state.loss_sum / steps_per_epoch,
+            "validation_loss": loss,
+            **{f"validation_{name}": value for name, value in metrics.items()},
+        }
+    )
+    state.loss_sum = 0.0
+    if score > state.best_score:
+        state.best, state.best_score = copy.deepcopy(module.state_dict()), score
+        state.waited = 0
+    else:
+        state.waited += 1
+
+
+def _note(state: TrainingState) -> str:
+    if not state.history:
+        return f"epoch {len(state.history) + 1}"
+    best = state.best_score[0]
+    return f"epoch {len(state.history) + 1}, best validation {best:.3f}"
