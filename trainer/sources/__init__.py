@@ -61,7 +61,7 @@ def resolve(spec: str | None = None, *, cache: Path | None = None, on_progress: 
     path = Path(wanted).expanduser()
     if wanted in BUILT_INS:
         name, folder = wanted, built_in_folder(BUILT_INS[wanted], root, on_progress)
-    elif path.is_dir():
+    elif wanted and path.is_dir():  # Path("") would be the current folder
         wanted, name, folder = str(path.resolve()), path.resolve().name, path.resolve()
     elif path.is_file():
         if path.suffix.lower() != ".gguf":

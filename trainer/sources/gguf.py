@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from registry.errors import DamagedError, RegistryError
 from trainer.progress import Progress
 from trainer.sources.fingerprint import file_digest
 from trainer.sources.publish import published
+
+# What transformers raises for a GGUF file that is cut short, damaged, or of an architecture it does not know.
+_UNREADABLE = (ValueError, TypeError, LookupError, RuntimeError, OverflowError, OSError, struct.error)
 
 # Raise it when convert_gguf comes to write something else, so that old folders are not taken for new ones.
 CONVERSION = 1
@@ -43,6 +47,7 @@ def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) 
     stage = f"de-quantise {name}"
     on_progress(stage, 0, 3, "weights, once")
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     # Read through a link in an empty folder, so that files beside it (a config, an adapter) are not mixed in.
@@ -60,7 +65,7 @@ def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) 
             )
             on_progress(stage, 1, 3, "tokenizer")
             tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf", trust_remote_code=False)
-    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RegistryError(f"cannot read GGUF file {file.name}: {reason}") from error
     on_progress(stage, 2, 3, "writing safetensors")
@@ -69,9 +74,12 @@ def convert_gguf(file: Path, folder: Path, *, name: str, on_progress: Progress) 
     model.config.pad_token_id = tokenizer.pad_token_id
     # save_pretrained refuses a config that still says it is quantised.
     model.config.__dict__.pop("quantization_config", None)
-    with _quiet():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    try:
+        with _quiet():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error  # a full disk; safetensors does not say so by type
     on_progress(stage, 3, 3, "done")
 
 
