@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from trainer.data.refusals import refusal
-from trainer.data.rows import Row, Split
+from trainer.data.rows import SPLITS, Row, Split
 
 CONFLICTS_REFUSED_ABOVE = 0.05
 LABEL_IN_TEXT_ABOVE = 0.95
@@ -72,19 +72,25 @@ def _conflicts(rows: Sequence[Row], torn: dict[tuple[str, ...], list[Row]]) -> s
 
 def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
     """Texts that two splits share, which happens only where both were given; they are kept."""
-    found = []
+    places = {
+        split: {place for row, place in zip(rows, positions, strict=True) if row.split == split}
+        for split in SPLITS
+    }
     pairs: tuple[tuple[Split, Split], ...] = (
         ("validation", "train"), ("test", "train"), ("test", "validation"),
     )  # fmt: skip
+    found = []
     for part, other in pairs:
-        placed = list(zip(rows, positions, strict=True))
-        known = {place for row, place in placed if row.split == other}
-        shared = [row for row, place in placed if row.split == part and place in known]
-        if shared:
-            found.append(
-                f"{_rows(len(shared))} of {part} have a text that is also in {other}"
-                f" (first: {_place(shared[0], rows)})"
-            )
+        common = places[part] & places[other]
+        if not common:
+            continue
+        shared = [
+            row for row, place in zip(rows, positions, strict=True) if row.split == part and place in common
+        ]
+        found.append(
+            f"{_rows(len(shared))} of {part} have a text that is also in {other}"
+            f" (first: {_place(shared[0], rows)})"
+        )
     return found
 
 

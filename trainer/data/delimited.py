@@ -51,9 +51,7 @@ def _delimiter(header: str, source: str, line: int) -> str:
     counts = {delimiter: bare.count(delimiter) for delimiter in _DELIMITERS if delimiter in bare}
     if len(counts) > 1:
         names = " and by ".join(_DELIMITERS[delimiter] for delimiter in counts)
-        raise refusal(
-            source, line, f"the header can be separated by {names}; quote the column names that hold one"
-        )
+        raise refusal(source, line, f"the header can be separated by {names}; quote the names that hold one")
     delimiter = next(iter(counts), ",")
     if counts.get(delimiter, 0) >= MAX_COLUMNS:
         raise refusal(

@@ -59,26 +59,27 @@ def read_utf8(path: str | os.PathLike[str]) -> bytes:
 
 def _read_bytes(source: str) -> bytes:
     """At most one byte more than the limit, from a regular file only (a pipe or device could block)."""
+    missing = f"no file {quoted(source, 200)}."
+    if not source or "\0" in source:
+        raise NotFoundError(missing)
+    path = Path(source)
     try:
-        mode = os.stat(source).st_mode  # noqa: PTH116 (a path with NUL must reach the handler below)
+        mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise refusal(source, None, "a directory; give the path of one file")
         if not stat.S_ISREG(mode):
             raise refusal(source, None, "not a regular file; save the rows to a file first")
-        with Path(source).open("rb") as file:
+        with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise NotFoundError(f"no file {quoted(source, 200)}.{nearest(source, _siblings(source))}") from None
+        raise NotFoundError(f"{missing}{nearest(path.name, _siblings(path))}") from None
     except OSError as error:
         raise refusal(source, None, f"cannot be read: {error.strerror}") from None
-    except ValueError:  # a NUL in the path
-        raise NotFoundError(f"no file {quoted(source, 200)}.") from None
 
 
-def _siblings(source: str) -> list[str]:
-    folder = Path(source).parent
+def _siblings(path: Path) -> list[str]:
     try:
-        return [str(folder / name) for name in os.listdir(folder)]  # noqa: PTH208
+        return sorted(sibling.name for sibling in path.parent.iterdir())
     except OSError:
         return []
 

@@ -34,7 +34,7 @@ def parse_jsonl(content: bytes, source: str) -> Table:
             columns = check_columns(list(record), source, number)
             literal = {name: isinstance(value, _Literal) for name, value in record.items()}
         _check_same(record, columns, literal, source, number)
-        cells = [record[name] for name in columns]
+        cells = [str(record[name]) for name in columns]
         check_size(cells, source, number, len(rows) + 1)
         rows.append(cells)
         lines.append(number)

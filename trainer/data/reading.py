@@ -111,14 +111,9 @@ def read_task(
     check_inputs(rows, inputs)
     labels, noticed = module.check(rows)
     target = module.TARGET if labels else None
+    findings = [*table.findings, used, *noticed, *repeats(rows, inputs, target)]
     rows, placed = _placed(rows, inputs, target)
-    findings = [
-        *table.findings,
-        used,
-        *noticed,
-        *placed,
-        *repeats(rows, inputs, target),
-    ]
+    findings += placed
     if target is not None:
         findings += label_in_text(rows, inputs, labels, target)
     return TaskData(
@@ -142,7 +137,7 @@ def _recognised(
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
         fitting = [name for name, module in kinds.items() if module.recognises(tuple(found))]
         if len(fitting) != 1:
-            verdict = f"fit the kinds {listed(fitting)}; say which is meant"
+            verdict = f"fit the kinds {listed(fitting)}; say which with --kind"
             if not fitting:
                 verdict = f"fit none of the kinds {listed(tuple(kinds))}; say which with --text and --label"
             raise refusal(table.source, 1, f"the columns {listed(table.columns)} {verdict}")

@@ -84,24 +84,30 @@ def _keep_labels_in_train(splits: list[Split], positions: Sequence[int], labels:
 
 
 def _fill(splits: list[Split], split: Split, positions: Sequence[int], labels: Sequence[str]) -> bool:
-    """Move about a tenth of the texts from train, highest first, never the last one of a label."""
+    """Give an empty part about a tenth of the texts, from train or else from the other part."""
+    places = _spare(splits, positions, labels, max(1, round(len(set(positions)) / 10)))
+    if not places:
+        others = {place for place, current in zip(positions, splits, strict=True) if current != "train"}
+        places = {max(others)} if len(others) > 1 else set()
+    _move(splits, positions, places, split)
+    return bool(places)
+
+
+def _spare(splits: list[Split], positions: Sequence[int], labels: Sequence[str], wanted: int) -> set[int]:
+    """At most `wanted` texts of train, highest first, never the last one of a label."""
     texts_of: dict[str, set[int]] = defaultdict(set)
     labels_of: dict[int, set[str]] = defaultdict(set)
     for label, place, current in zip(labels, positions, splits, strict=True):
         if current == "train":
             texts_of[label].add(place)
             labels_of[place].add(label)
-    wanted = max(1, round(len(set(positions)) / 10))
-    moved: set[int] = set()
+    spare: set[int] = set()
     for place in sorted(labels_of, reverse=True):
-        if len(moved) == wanted:
-            break
-        if all(len(texts_of[label]) > 1 for label in labels_of[place]):
-            moved.add(place)
+        if len(spare) < wanted and all(len(texts_of[label]) > 1 for label in labels_of[place]):
+            spare.add(place)
             for label in labels_of[place]:
                 texts_of[label].remove(place)
-    _move(splits, positions, moved, split)
-    return bool(moved)
+    return spare
 
 
 def _move(splits: list[Split], positions: Sequence[int], places: set[int], split: Split) -> None:
