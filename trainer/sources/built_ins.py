@@ -120,7 +120,9 @@ def _download(entry: BuiltIn, folder: Path) -> Path:
 
 
 def _reason(stderr: str) -> str:
-    """The line of pip's messages that says most: its last error, else its last line."""
+    """What pip's messages say most: no connection, else its last error, else its last line."""
+    if "connection broken by" in stderr:  # pip's own last error is then that it found no such package
+        return "the package index does not answer"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return (errors or lines or ["it gave no reason"])[-1]
