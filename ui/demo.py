@@ -31,7 +31,8 @@ def run(home: Path, base_model: str | None) -> None:
         "The first run loads the base model and trains for some minutes; the next reuses all of it.", err=True
     )
     began = monotonic()
-    from trainer import MoE, add_task, retrain_router
+    from trainer.moe import MoE
+    from trainer.pipeline import add_task, retrain_router
 
     added = []
     with Session(home=home).open() as registry:

@@ -144,9 +144,10 @@ def _contents(session: "Session", database: Path) -> Check:
 
 def _base_models() -> Iterator[Check]:
     from trainer import sources
+    from trainer.sources.publish import cache_root
 
     for name, entry in sources.BUILT_INS.items():
-        cached = (sources.cache_root(None) / "models" / entry.key).is_dir()
+        cached = (cache_root() / "models" / entry.key).is_dir()
         default = ", the default" if name == sources.DEFAULT else ""
         yield Check(f"base model {name}", "ok", ("cached" if cached else "fetched on first use") + default)
 

@@ -138,16 +138,15 @@ class OneLineErrors(click.Command):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run a command line and exit with its code; with `standalone_mode=False`, let errors through."""
         given = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
-            return super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+            return super().main(given, prog_name, complete_var, False, **extra)
         debug = "--debug" in given
         try:
-            result = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+            result = super().main(given, prog_name, complete_var, False, **extra)
         except click.Abort:
             _tell("Interrupted: nothing is half-made; run the same command again to go on.")
             sys.exit(INTERRUPTED)

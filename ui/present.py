@@ -19,7 +19,9 @@ BAR = 20
 def plain(text: str, width: int | None = None) -> str:
     """`text` on one line, without characters that could steer a terminal, cut to `width` columns."""
     unsafe = {c for c in text if not c.isprintable()}
-    mended = {c: " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in unsafe}
+    mended: dict[str, str | int | None] = {
+        c: " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in unsafe
+    }
     safe = text.translate(str.maketrans(mended))
     return safe if width is None or len(safe) <= width else safe[: width - 1] + "…"
 

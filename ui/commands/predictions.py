@@ -48,10 +48,9 @@ def predict(
     from ui.progress import reporting
 
     with session.open() as registry, reporting() as report:
-        report("load the model", 0, 0, "")
-        moe = MoE.load(registry, router, device=device)
+        moe = MoE.load(registry, router, expert=expert, device=device, on_progress=report)
     for number, chunk in enumerate(_chunks(asked)):
-        predictions = moe.predict(chunk, expert=expert)
+        predictions = moe.predict(chunk)
         if session.json:
             _write_json(predictions, first=number == 0)
         else:

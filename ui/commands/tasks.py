@@ -20,6 +20,7 @@ SETTINGS = (
     "learning_rate",
     "head_learning_rate",
     "max_length",
+    "patience",
     "seed",
 )
 """Options of `add-task` that are fields of `trainer.pipeline.ExpertSettings` of the same name."""
@@ -48,12 +49,13 @@ SETTINGS = (
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step.")
 @click.option("--learning-rate", type=float, help="Highest learning rate of the adapters.")
 @click.option("--head-learning-rate", type=float, help="Highest learning rate of the head.")
+@click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
 @click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @common_options
 @pass_session
-def add_task(session: Session, *, data: str, device: str, **options: Any) -> None:
+def add_task(session: Session, /, *, data: str, device: str, **options: Any) -> None:
     """Train a frozen expert from labelled texts.
 
     When the same rows with the same settings are already an expert, there is nothing to do. Changed rows make
