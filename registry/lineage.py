@@ -98,4 +98,4 @@ class Lineage:
 
 def _escape(text: str) -> str:
     """Text that Mermaid takes as text: its own signs become entity codes."""
-    return "".join(sign if sign.isalnum() or sign in " .,:;@/_-()%+" else f"#{ord(sign)};" for sign in text)
+    return "".join(sign if sign.isalnum() or sign in " .,:@/_-()%+" else f"#{ord(sign)};" for sign in text)

@@ -21,7 +21,7 @@ Tensors = dict[str, NDArray[Any]]
 
 _HEADER_LIMIT = 1 << 20
 _METADATA = "registry"
-_DTYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+_DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 
 __all__ = ["Tensors", "canonical_json", "check", "finite", "pack", "unpack"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from registry import aliases, base_models, generations, runs, schema, subjects
 from registry.lineage import (
@@ -56,21 +56,22 @@ def _expert(connection: Connection, graph: _Graph, expert: Expert) -> None:
     for version in earlier:
         _expert_node(graph, version)
         graph.edge(f"{expert.task}@{version.version + 1}", FOLLOWS, version.name)
-    generation, slot = schema.generations, schema.slots
+    generation, slot, other = schema.generations, schema.slots, schema.slots.alias()
+    size = select(func.count()).where(other.c.generation == generation.c.number).scalar_subquery()
     users = (
-        select(generation)
+        select(generation.c.number, generation.c.router, generation.c.root, size.label("size"))
         .join(slot, slot.c.generation == generation.c.number)
         .where(slot.c.task == expert.task, slot.c.version == expert.version)
         .order_by(generation.c.number)
     )
     for row in connection.execute(users):
         name = f"{ROUTER}@{row.number}"
-        graph.node(name, "generation", row.router)
+        _generation_node(graph, name, row.router, row.size, row.root)
         graph.edge(name, CHOOSES, expert.name)
 
 
 def _generation(connection: Connection, graph: _Graph, generation: Generation) -> None:
-    _generation_node(graph, generation)
+    _generation_node(graph, generation.name, generation.router, len(generation.experts), generation.root)
     table, slot = schema.experts, schema.slots
     chosen = (slot.c.task == table.c.task) & (slot.c.version == table.c.version)
     wanted = select(table).join(slot, chosen).where(slot.c.generation == generation.number)
@@ -83,7 +84,7 @@ def _generation(connection: Connection, graph: _Graph, generation: Generation) -
     _run_and_base(connection, graph, generation)
     if generation.parent is not None:
         parent = generations.get(connection, generation.parent)
-        _generation_node(graph, parent)
+        _generation_node(graph, parent.name, parent.router, len(parent.experts), parent.root)
         graph.edge(generation.name, FOLLOWS, parent.name)
 
 
@@ -120,9 +121,8 @@ def _expert_node(graph: _Graph, expert: Expert) -> None:
     graph.node(expert.name, "expert", note)
 
 
-def _generation_node(graph: _Graph, generation: Generation) -> None:
-    note = f"{generation.router}, {len(generation.experts)} experts, {generation.root[:12]}"
-    graph.node(generation.name, "generation", note)
+def _generation_node(graph: _Graph, name: str, router: str, size: int, root: str) -> None:
+    graph.node(name, "generation", f"{router}, {size} expert{'s' * (size != 1)}, {root[:12]}")
 
 
 def _counts(rows: dict[str, int]) -> str:
