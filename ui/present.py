@@ -128,6 +128,8 @@ def echo_prediction(prediction: "Prediction") -> None:
     label = plain(prediction.label, 40)
     share = prediction.probability
     click.echo(f"  {label}  {bar(share)} {share:.2f}  by {prediction.expert}")
+    if prediction.cut:
+        click.echo("  longer than the limit: its end was not read")
     rest = [(task, w) for task, w in prediction.weights.items() if task != prediction.task and w >= 0.005]
     if rest:
         nearest = sorted(rest, key=lambda pair: -pair[1])[:3]

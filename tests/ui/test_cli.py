@@ -132,6 +132,7 @@ def test_predict_answers_in_the_order_of_the_input(registry_command: Command) ->
         "probabilities": dict,
         "weights": {"mood": float, "topic": float},
         "generation": "router@1",
+        "cut": False,
     }
     for text, answer in zip(texts, answers, strict=True):
         assert_shape(answer, shape)

@@ -81,6 +81,7 @@ def test_a_prediction_names_the_runners_up(capsys: pytest.CaptureFixture[str]) -
         task="boolq",
         expert="boolq@1",
         weights={"trec": 0.04, "boolq": 0.94, "sst2": 0.02, "cola": 0.0},
+        cut=False,
     )
     present.echo_prediction(prediction)
     assert capsys.readouterr().out.splitlines() == [

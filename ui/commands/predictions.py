@@ -94,6 +94,7 @@ def prediction_json(prediction: "Prediction") -> dict[str, Any]:
         "probabilities": prediction.probabilities,
         "weights": prediction.weights,
         "generation": prediction.generation,
+        "cut": prediction.cut,
     }
 
 
