@@ -8,7 +8,6 @@ from trainer.data.refusals import refusal
 from trainer.data.rows import SPLITS, Row, Split
 
 CONFLICTS_REFUSED_ABOVE = 0.05
-LABEL_IN_TEXT_ABOVE = 0.95
 
 
 def check_inputs(rows: Sequence[Row], inputs: Sequence[str]) -> None:
@@ -97,19 +96,17 @@ def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
 def label_in_text(
     rows: Sequence[Row], inputs: Sequence[str], labels: Sequence[str], target: str
 ) -> list[str]:
-    """Warn when more than 95 % of the rows contain their own label and no other one."""
+    """Warn when more than 95 % of the rows contain their own label, as a word, and no other one."""
     by_length = sorted({label.casefold() for label in labels}, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, by_length))})(?!\w)")
-    without, allowed = 0, len(rows) * (1 - LABEL_IN_TEXT_ABOVE)
+    without = 0
     for row in rows:
         seen = {found for role in inputs for found in pattern.findall(row.values[role].casefold())}
         if seen != {row.values[target].casefold()}:
             without += 1
-            if without >= allowed:
+            if without * 20 >= len(rows):
                 return []
-    return [
-        f"the text gives its own label away in {len(rows) - without:,} of {_rows(len(rows))}: is it meant to?"
-    ]
+    return [f"the text names its own label in {len(rows) - without:,} of {_rows(len(rows))}: is it meant to?"]
 
 
 def _rows(count: int) -> str:
