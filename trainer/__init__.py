@@ -1,0 +1,31 @@
+"""Tensors: the base model, adapters, experts and routers; what trains and what predicts.
+
+>>> from trainer import MoE, add_task, retrain_router
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.base_model import BaseModel
+    from trainer.moe import MoE, Prediction
+    from trainer.pipeline import ExpertSettings, add_task, evaluate, retrain_router
+
+__all__ = ["BaseModel", "ExpertSettings", "MoE", "Prediction", "add_task", "evaluate", "retrain_router"]
+
+# Loaded when first asked for: torch and transformers take seconds, and reading a file needs neither.
+_LATER = {
+    "BaseModel": "trainer.base_model",
+    "ExpertSettings": "trainer.pipeline",
+    "MoE": "trainer.moe",
+    "Prediction": "trainer.moe",
+    "add_task": "trainer.pipeline",
+    "evaluate": "trainer.pipeline",
+    "retrain_router": "trainer.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

@@ -7,7 +7,7 @@ output. The visitor lives in thread-local state for the length of one call, so t
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +73,9 @@ class BaseModel:
 
     def __init__(self, source: sources.Source, device: str) -> None:
         transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        # Attention weights underflow into denormal numbers, which slow training on a CPU to little more than half speed.
+        torch.set_flush_denormal(True)
         self.device = choose_device(device)
         load = {"trust_remote_code": False, "local_files_only": True}
         self.tokenizer = AutoTokenizer.from_pretrained(source.folder, **load)
@@ -259,7 +262,7 @@ class _StopAt(Visitor):
 class Taps(Visitor):
     """Keeps the states that enter the given layers."""
 
-    def __init__(self, layers: Sequence[int]) -> None:
+    def __init__(self, layers: Iterable[int]) -> None:
         self.layers, self.states = frozenset(layers), dict[int, Tensor]()
 
     def enter(self, layer: int, hidden: Tensor) -> None:

@@ -6,6 +6,7 @@ One pass over the lower layers gives both the pooled features that routers read 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -19,27 +20,27 @@ STATE_BUDGET = 2 << 30
 EVALUATION_BATCH = 32
 
 
-def router_layers(first_layer: int) -> tuple[int, ...]:
-    """The layers whose pooled states routers read: early ones side by side tell many tasks apart better than one."""
+def early_layers(first_layer: int) -> tuple[int, ...]:
+    """Where one-pass routers read: early layers side by side tell many tasks apart better than any one of them."""
     return tuple(sorted({max(1, first_layer // 4), max(1, first_layer // 2), first_layer}))
 
 
 @dataclass
 class Encoding:
-    """Tokens of every row, and, where they fit, the states that enter `first_layer`.
+    """Tokens of every row, their pooled states, and, where wanted, the states from which an expert trains.
 
     Attributes:
-        states: `(tokens of all rows, hidden)`, row after row; None where they would not fit.
-        starts: where each row's states begin.
-        features: `(rows, layers, 2, hidden)`, the pooled states at `router_layers(first_layer)`.
+        features: `(rows, layers, 2, hidden)`, the pooled states that enter each of the layers asked for.
+        resume_at: the layer that `states` enter; None where states were not kept.
+        states: `(tokens of all rows, hidden)`, row after row; starts: where each row's states begin.
     """
 
     base: BaseModel
     tokens: list[Tokens]
-    first_layer: int
-    states: Tensor | None
-    starts: list[int]
     features: Tensor
+    resume_at: int | None
+    states: Tensor
+    starts: list[int]
 
     @property
     def cut(self) -> int:
@@ -47,14 +48,13 @@ class Encoding:
         return sum(one.cut for one in self.tokens)
 
     def final(self, rows: Sequence[int], visitor: Visitor | None = None) -> tuple[Tensor, Tensor]:
-        """Final states `(batch, length, hidden)` and mask of some rows, with `visitor` at work from `first_layer` on."""
+        """Final states `(batch, length, hidden)` and mask of some rows, with `visitor` at work on the way."""
         batch = self.base.batch([self.tokens[row] for row in rows])
-        if self.states is None:
+        if self.resume_at is None:
             return self.base.forward(batch, visitor), batch.mask
-        return self.base.forward_from(self.first_layer, self._padded(rows, batch), batch, visitor), batch.mask
+        return self.base.forward_from(self.resume_at, self._padded(rows, batch), batch, visitor), batch.mask
 
     def _padded(self, rows: Sequence[int], batch: Batch) -> Tensor:
-        assert self.states is not None
         hidden = self.states.new_zeros(*batch.ids.shape, self.base.hidden)
         for place, row in enumerate(rows):
             size = len(self.tokens[row].ids)
@@ -66,33 +66,42 @@ def encode(
     base: BaseModel,
     texts: Sequence[Text],
     *,
-    first_layer: int,
+    layers: Sequence[int],
     max_length: int,
-    keep_states: bool = True,
+    resume_at: int | None = None,
     on_progress: Progress = silent,
 ) -> Encoding:
-    """Run the lower layers over `texts` once."""
+    """Run the base model over `texts` once, as far as the deepest layer asked for.
+
+    Args:
+        layers: whose entering states are pooled; `base.layers` stands for the final states.
+        resume_at: keep the states that enter this layer, unless they would not fit or the model cannot go on from them.
+    """
     tokens = base.tokenize(texts, max_length)
     sizes = [len(one.ids) for one in tokens]
-    starts = [sum_before for sum_before in _running_sum(sizes)]
-    fits = sum(sizes) * base.hidden * 4 <= STATE_BUDGET
-    keep = keep_states and fits and base.can_resume_at(first_layer)
-    states = torch.empty(sum(sizes), base.hidden) if keep else None
-    wanted = router_layers(first_layer)
-    features = torch.empty(len(tokens), len(wanted), 2, base.hidden)
+    if resume_at is not None and not (_fits(sum(sizes), base) and base.can_resume_at(resume_at)):
+        resume_at = None
+    watched = {*layers} if resume_at is None else {*layers, resume_at}
+    starts = [0, *accumulate(sizes)][:-1]
+    states = torch.empty(0 if resume_at is None else sum(sizes), base.hidden)
+    features = torch.empty(len(tokens), len(layers), 2, base.hidden)
     done = 0
     with torch.no_grad():
         for rows in by_length(sizes, EVALUATION_BATCH):
-            batch, taps = base.batch([tokens[row] for row in rows]), Taps(wanted)
-            base.forward_to(first_layer, batch, taps)
-            features[rows] = torch.stack([pool(taps.states[layer], batch.mask) for layer in wanted], 1).cpu()
-            if states is not None:
+            batch, taps = base.batch([tokens[row] for row in rows]), Taps(watched)
+            base.forward_to(max(watched), batch, taps)
+            features[rows] = torch.stack([pool(taps.states[layer], batch.mask) for layer in layers], 1).cpu()
+            if resume_at is not None:
                 for place, row in enumerate(rows):
-                    kept = taps.states[first_layer][place, : sizes[row]]
+                    kept = taps.states[resume_at][place, : sizes[row]]
                     states[starts[row] : starts[row] + sizes[row]] = kept.cpu()
             done += len(rows)
             on_progress("reading texts", done, len(tokens), "")
-    return Encoding(base, tokens, first_layer, states, starts, features)
+    return Encoding(base, tokens, features, resume_at, states, starts)
+
+
+def _fits(tokens: int, base: BaseModel) -> bool:
+    return tokens * base.hidden * torch.float32.itemsize <= STATE_BUDGET
 
 
 def by_length(sizes: Sequence[int], batch_size: int) -> Iterator[list[int]]:
@@ -111,10 +120,3 @@ def shuffled_by_length(sizes: Sequence[int], batch_size: int, generator: torch.G
         rows = sorted(order[start : start + window], key=lambda row: sizes[row])
         batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-def _running_sum(sizes: Sequence[int]) -> Iterator[int]:
-    total = 0
-    for size in sizes:
-        yield total
-        total += size

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidSettingError, NotFoundError
 
+LEARNING_RATE = 1e-3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

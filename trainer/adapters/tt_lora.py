@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidSettingError, NotFoundError, nearest
 
+LEARNING_RATE = 3e-3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
