@@ -16,6 +16,7 @@ from trainer.data.tables import (
 )
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_QUOTING = 'a cell that holds a quote stands in quotes, with each quote inside written twice ("")'
 _QUOTED_PART = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -61,11 +62,11 @@ def _delimiter(header: str, source: str, line: int) -> str:
 
 
 def _header_cells(header: str, delimiter: str, source: str, line: int) -> list[str]:
+    if header.count('"') % 2:
+        raise refusal(source, line, "a quote in the header is never closed on its line")
     try:
         return next(csv.reader([header], delimiter=delimiter, strict=True))
     except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            raise refusal(source, line, "a quote in the header is never closed on its line") from None
         raise refusal(source, line, _explained(error, spans_lines=False)) from None
 
 
@@ -78,10 +79,11 @@ class _Body:
         self.lines: list[int] = []
         self.blank: list[int] = []
         self.broken: list[int] = []
+        self.quotes = 0
 
     def read(self, lines: Iterator[str]) -> None:
         """Take all rows; `csv` counts the lines it was given, the header was not among them."""
-        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        reader = csv.reader(self._counted(lines), delimiter=self.delimiter, strict=True)
         start = self.header_line + 1
         try:
             for cells in reader:
@@ -92,6 +94,11 @@ class _Body:
         except csv.Error as error:
             spans_lines = self.header_line + reader.line_num > start
             raise refusal(self.source, start, _explained(error, spans_lines)) from None
+
+    def _counted(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self.quotes += line.count('"')
+            yield line
 
     def _take(self, cells: list[str], line: int) -> None:
         if not cells:
@@ -104,6 +111,9 @@ class _Body:
                 self.source, self.blank[0], "a blank line between rows of one column could be an empty cell;"
                 " remove it",
             )  # fmt: skip
+        # A quote lost or added anywhere leaves some row with an odd number, so no such damage goes unnoticed.
+        if self.quotes % 2:
+            raise refusal(self.source, line, f"an odd number of quotes; {_QUOTING}")
         check_size(cells, self.source, line, len(self.rows) + 1)
         self.rows.append(cells)
         self.lines.append(line)
@@ -131,7 +141,7 @@ def _explained(error: csv.Error, spans_lines: bool) -> str:
     if "unexpected end of data" in message:
         return "a quote is opened in this row and never closed"
     if "expected after" in message:
-        return 'text after a closing quote; inside a quoted cell a quote is written twice ("")'
+        return f"text after a closing quote; {_QUOTING}"
     if "new-line character" in message:
         return "a lone carriage return; end lines with LF or CRLF, or quote the cell"
     if "field larger than field limit" in message:

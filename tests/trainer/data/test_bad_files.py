@@ -64,7 +64,7 @@ FILES: dict[str, tuple[bytes, Taken | Refused]] = {
         Refused(2, "a cell has more than 100,000 characters"),
     ),
     "crlf_mixed": (b"text,label\r\nhello,1\nbye,0\r\n", HELLO),
-    "quote_mid": (b'text,label\nhe"llo,1\nbye,0\n', [('he"llo', "1"), ("bye", "0")]),
+    "quote_mid": (b'text,label\nhe"llo,1\nbye,0\n', Refused(2, "an odd number of quotes")),
     "backslash_quote": (b'text,label\n"he\\"llo",1\nbye,0\n', Refused(2, "text after a closing quote")),
     "surrogate": (b"text,label\n\xed\xa0\x80,1\n", Refused(2, "byte offset 11 (0xed) is not UTF-8")),
     "ctrl_z": (b"text,label\nhello,1\n\x1abye,0\n", [("hello", "1"), ("\x1abye", "0")]),

@@ -61,12 +61,22 @@ def test_other_separators_of_unicode_are_text(tmp_path: Path) -> None:
     assert table(tmp_path, f"text,label\n{text},1\n").rows == [[text, "1"]]
 
 
-def test_quotes_are_doubled_inside_quotes_and_nothing_may_follow_them(tmp_path: Path) -> None:
+def test_quotes_are_doubled_inside_quotes_and_come_in_pairs(tmp_path: Path) -> None:
     assert table(tmp_path, 'text,label\n"say ""hi""",1\n').rows == [['say "hi"', "1"]]
-    assert table(tmp_path, 'text,label\n5" screen,1\n').rows == [['5" screen', "1"]]
-    expected = 'line 2: text after a closing quote; inside a quoted cell a quote is written twice ("")'
-    assert refused(tmp_path, 'text,label\n"say" hi,1\n') == expected
-    assert refused(tmp_path, 'text,label\n"say \\"hi\\"",1\n') == expected
+    assert table(tmp_path, 'text,label\n"5"" screen",1\n').rows == [['5" screen', "1"]]
+    assert table(tmp_path, 'text,label\nthey say "hi" now,1\n').rows == [['they say "hi" now', "1"]]
+    rule = 'a cell that holds a quote stands in quotes, with each quote inside written twice ("")'
+    assert refused(tmp_path, 'text,label\n"say" hi,1\n') == f"line 2: text after a closing quote; {rule}"
+    assert (
+        refused(tmp_path, 'text,label\n"say \\"hi\\"",1\n') == f"line 2: text after a closing quote; {rule}"
+    )
+    assert refused(tmp_path, 'text,label\na,0\n5" screen,1\n') == f"line 3: an odd number of quotes; {rule}"
+
+
+def test_a_quote_written_over_a_letter_does_not_shift_the_cells(tmp_path: Path) -> None:
+    """Plain CSV rules read the label `0"` here, where `,0` stood before the first `0` was hit."""
+    assert table(tmp_path, 'text,label\n0,",0"\n').rows == [["0", ",0"]]
+    assert "odd number of quotes" in refused(tmp_path, 'text,label\n",",0"\n')
 
 
 def test_an_unclosed_quote_is_refused_where_it_was_opened(tmp_path: Path) -> None:

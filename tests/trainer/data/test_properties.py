@@ -17,7 +17,7 @@ from trainer.data.rows import SPLITS
 QUICK = settings(
     derandomize=True,
     database=None,
-    max_examples=400,
+    max_examples=250,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
