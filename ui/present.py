@@ -72,8 +72,8 @@ def bar(share: float) -> str:
 def metrics(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
     """`{split: {metric: value}}` of evaluations given newest first; the newest value of each wins."""
     found: dict[str, dict[str, float]] = {}
-    for evaluation in evaluations:
-        found.setdefault(evaluation.split, {}).setdefault(evaluation.metric, evaluation.value)
+    for evaluation in reversed(list(evaluations)):
+        found.setdefault(evaluation.split, {})[evaluation.metric] = evaluation.value
     return found
 
 

@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from registry import Registry
+from registry.records import RunFacts
 from registry.tensors import pack
 from tests.tiny_models import tiny_llama
 from tests.ui.commands import Command, Outcome, Trained, mood_rows, run, write_csv
@@ -48,7 +50,7 @@ def home_of(command: Command) -> Path:
         (("experts", "--task", "mod"), "'mood'"),
         (("promote", "router@9"), "router@9"),
         (("promote", "mood@7"), "mood@7"),
-        (("history", "producton"), "'production'"),
+        (("history", "producton"), "'router@production'"),
         (("alias", "nothing", "--remove"), "nothing"),
         (("verify", "mod@1"), "'mood'"),
         (("evaluate", "mod"), "'mood'"),
@@ -169,7 +171,14 @@ def test_a_task_of_another_kind_under_that_name_is_4(
     registry_command: Command, trained: Trained, tiny_llama_folder: Path
 ) -> None:
     with Registry(home_of(registry_command)) as registry:
-        facts = {"labels": (), "content": b"rows", "rows": {}, "columns": {}, "source": "a file"}
+        facts = {
+            "labels": (),
+            "content": b"rows",
+            "rows": {},
+            "columns": {},
+            "source": "a file",
+            "findings": (),
+        }
         registry.add_dataset(task="price", kind="regression", **facts)
     arguments = ("--data", str(trained.files["mood"]), "--name", "price")
     outcome = registry_command("add-task", *arguments, "--base-model", str(tiny_llama_folder))
@@ -225,6 +234,8 @@ def test_tensors_of_wrong_shapes_are_1_and_never_used(registry_command: Command)
         good = registry.expert("mood@1")
         tensors, about = registry.tensors("mood@1")
         wrong = pack({name: values[..., :-1].copy() for name, values in tensors.items()}, about)
+        run = registry.run(good.run)
+        facts = {field.name: getattr(run, field.name) for field in fields(RunFacts)}
         same = {name: getattr(good, name) for name in ("task", "dataset", "base_model", "adapter", "config")}
         registry.add_expert(
             **same,
@@ -232,7 +243,7 @@ def test_tensors_of_wrong_shapes_are_1_and_never_used(registry_command: Command)
             parameters=good.parameters,
             payload=wrong,
             settings_key="wrong",
-            run=registry.run(good.run),
+            run=RunFacts(**facts),
         )
     assert_refused(registry_command("predict", "a text", "--expert", "mood@2"), 1, "mood@2")
 

@@ -134,7 +134,7 @@ def tasks(session: Session) -> None:
                     "task": task.name,
                     "kind": task.kind,
                     "labels": list(dataset.labels),
-                    "dataset": dataset.version,
+                    "dataset": dataset.name,
                     "rows": dataset.rows,
                     "expert": newest.get(task.name),
                 }
