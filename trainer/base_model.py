@@ -7,7 +7,7 @@ output. The visitor lives in thread-local state for the length of one call, so t
 
 import copy
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ import registry
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer import sources
 from trainer.progress import Progress, silent
+from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
 
 Text = str | tuple[str, str | None]
 """A text, or a text and its pair."""
@@ -45,21 +46,6 @@ class Batch:
     ids: Tensor
     mask: Tensor
     types: Tensor
-
-
-class Visitor:
-    """What may look into, and add to, one forward. The plain visitor does neither."""
-
-    def enter(self, layer: int, hidden: Tensor) -> None:
-        """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final states."""
-
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for nothing."""
-        return None
-
-
-class _Stop(Exception):
-    """Ends a forward once the states wanted from it are known."""
 
 
 class BaseModel:
@@ -167,8 +153,8 @@ class BaseModel:
     def forward_to(self, layer: int, batch: Batch, visitor: Visitor) -> None:
         """Run only until `visitor` has seen the states that enter `layer`."""
         try:
-            self._run(self.model, batch, _StopAt(layer, visitor), input_ids=batch.ids)
-        except _Stop:
+            self._run(self.model, batch, StopAt(layer, visitor), input_ids=batch.ids)
+        except Stop:
             return
 
     def forward_from(self, layer: int, hidden: Tensor, batch: Batch, visitor: Visitor | None = None) -> Tensor:
@@ -246,47 +232,11 @@ class BaseModel:
         return hook
 
 
-class _StopAt(Visitor):
-    def __init__(self, layer: int, visitor: Visitor) -> None:
-        self.layer, self.visitor = layer, visitor
-
-    def enter(self, layer: int, hidden: Tensor) -> None:
-        self.visitor.enter(layer, hidden)
-        if layer == self.layer:
-            raise _Stop
-
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        return self.visitor.delta(layer, module, x)
-
-
-class Taps(Visitor):
-    """Keeps the states that enter the given layers."""
-
-    def __init__(self, layers: Iterable[int]) -> None:
-        self.layers, self.states = frozenset(layers), dict[int, Tensor]()
-
-    def enter(self, layer: int, hidden: Tensor) -> None:
-        """Keep the states of a wanted layer."""
-        if layer in self.layers:
-            self.states[layer] = hidden
-
-
 class _PassThrough(nn.Module):
     """Stands in for an encoder's embeddings when it goes on from hidden states."""
 
     def forward(self, *, inputs_embeds: Tensor, **_ignored: object) -> Tensor:
         return inputs_embeds
-
-
-MEAN, LAST = 0, 1
-
-
-def pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """`(batch, 2, hidden)`: the mean over a text's tokens, and the state of its last token. Padding never counts."""
-    weight = mask.unsqueeze(-1).to(hidden.dtype)
-    mean = (hidden * weight).sum(1) / weight.sum(1)
-    last = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
-    return torch.stack([mean, last], 1)
 
 
 def choose_device(name: str) -> torch.device:

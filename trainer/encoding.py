@@ -11,8 +11,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from trainer.base_model import BaseModel, Batch, Taps, Text, Tokens, Visitor, pool
+from trainer.base_model import BaseModel, Batch, Text, Tokens
 from trainer.progress import Progress, silent
+from trainer.visitors import Taps, Visitor, pool
 
 STATE_BUDGET = 2 << 30
 """Bytes of states kept in memory for one dataset; above it, each training step runs the lower layers again."""

@@ -13,7 +13,8 @@ from registry import Expert
 from registry import tensors as tensor_files
 from registry.errors import InvalidSettingError
 from trainer import kinds
-from trainer.base_model import DEFAULT_TARGETS, BaseModel, Visitor, default_first_layer, pool
+from trainer.base_model import DEFAULT_TARGETS, BaseModel, default_first_layer
+from trainer.visitors import Visitor, pool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.base_model import LAST, MEAN
 from trainer.progress import Progress, silent
 from trainer.routers import Examples, Features, Routing, best_temperature, from_logits, routing_accuracy
+from trainer.visitors import LAST, MEAN
 
 READS = "states"
 

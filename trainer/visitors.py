@@ -1,0 +1,61 @@
+"""What may look into one forward of the base model and add to it, and how the states seen are pooled."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+MEAN, LAST = 0, 1
+"""Places of the pooled states in what `pool` gives."""
+
+
+class Visitor:
+    """What may look into, and add to, one forward. The plain visitor does neither."""
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final states."""
+
+    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
+        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for nothing."""
+        return None
+
+
+class Taps(Visitor):
+    """Keeps the states that enter the given layers."""
+
+    def __init__(self, layers: Iterable[int]) -> None:
+        self.layers, self.states = frozenset(layers), dict[int, Tensor]()
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """Keep the states of a wanted layer."""
+        if layer in self.layers:
+            self.states[layer] = hidden
+
+
+class Stop(Exception):
+    """Ends a forward once the states wanted from it are known."""
+
+
+class StopAt(Visitor):
+    """Lets another visitor see and act up to the states that enter one layer, and ends the forward there."""
+
+    def __init__(self, layer: int, visitor: Visitor) -> None:
+        self.layer, self.visitor = layer, visitor
+
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """Pass on what is seen; at the layer, stop."""
+        self.visitor.enter(layer, hidden)
+        if layer == self.layer:
+            raise Stop
+
+    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
+        """What the other visitor adds."""
+        return self.visitor.delta(layer, module, x)
+
+
+def pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """`(batch, 2, hidden)`: the mean over a text's tokens, and the state of its last token. Padding never counts."""
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    mean = (hidden * weight).sum(1) / weight.sum(1)
+    last = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
+    return torch.stack([mean, last], 1)
