@@ -1,0 +1,90 @@
+"""Training runs on disk: parameters, optimiser moments and the best state so far, as safetensors. Nothing is pickled."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from registry import tensors as tensor_files
+from registry.errors import DamagedError, StorageError
+from trainer.experts import ExpertModule
+from trainer.training import TrainingState
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class Checkpoint:
+    """One run's checkpoint file; runs with the same key are the same run."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / f"{key}.safetensors"
+
+    def save(self, module: ExpertModule, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+        """Write the run as it stands, in one step: a kill leaves the old file or the new one.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        values = {f"now.{name}": value for name, value in module.state_dict().items()}
+        values |= {f"best.{name}": value for name, value in state.best.items()}
+        values |= dict(_moments(optimizer))
+        about = {
+            "step": state.step,
+            "loss_sum": state.loss_sum,
+            "best_score": list(state.best_score) if state.best else None,
+            "waited": state.waited,
+            "history": state.history,
+        }
+        content = tensor_files.pack({name: value.numpy(force=True) for name, value in values.items()}, about)
+        partial = self.path.with_suffix(".partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path)
+        except OSError as reason:
+            partial.unlink(missing_ok=True)
+            raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason
+
+    def load(self, module: ExpertModule, optimizer: torch.optim.Optimizer) -> TrainingState:
+        """Put module and optimiser back where they were; a fresh state if there is no checkpoint, or a damaged one."""
+        try:
+            values, about = tensor_files.unpack(self.path.read_bytes())
+        except (FileNotFoundError, DamagedError):
+            return TrainingState()
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in values.items()}
+        module.load_state_dict(_under("now.", tensors))
+        for group_index, group in enumerate(optimizer.param_groups):
+            for index, parameter in enumerate(group["params"]):
+                prefix = f"moment.{group_index}.{index}."
+                optimizer.state[parameter] = {name: tensors[prefix + name] for name in MOMENTS}
+        state = TrainingState(
+            step=about["step"],
+            loss_sum=about["loss_sum"],
+            best=_under("best.", tensors),
+            waited=about["waited"],
+            history=about["history"],
+        )
+        if about["best_score"] is not None:
+            first, second = about["best_score"]
+            state.best_score = (first, second)
+        return state
+
+    def remove(self) -> None:
+        """The run has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+    for group_index, group in enumerate(optimizer.param_groups):
+        for index, parameter in enumerate(group["params"]):
+            for name in MOMENTS:
+                yield f"moment.{group_index}.{index}.{name}", optimizer.state[parameter][name]
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,86 @@
+"""What is computed once for a dataset and kept: pooled features, and the answers of its own expert.
+
+Both depend only on frozen things (base model, rows, layers, length limit, expert), so they are cached in the registry under
+a key of exactly those. A cache that is gone or damaged is computed again.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from registry import Dataset, Expert, Registry
+from registry import tensors as tensor_files
+from registry.tensors import canonical_json
+from trainer.base_model import BaseModel
+from trainer.data import Row, TaskData
+from trainer.encoding import encode
+from trainer.progress import Progress, silent
+from trainer.settings import key
+
+
+@dataclass(frozen=True)
+class FeatureKey:
+    """What pooled features depend on."""
+
+    base_model: str
+    dataset_sha256: str
+    layers: tuple[int, ...]
+    max_length: int
+
+    @property
+    def name(self) -> str:
+        """The cache key."""
+        return "features-" + key(
+            base_model=self.base_model,
+            dataset=self.dataset_sha256,
+            reading={"layers": list(self.layers), "max_length": self.max_length},
+        )
+
+
+def rows_of(registry: Registry, dataset: Dataset, kind: str) -> TaskData:
+    """The rows of a dataset version, as they were frozen."""
+    return TaskData.from_jsonl(registry.rows(dataset), kind=kind, labels=dataset.labels)
+
+
+def pairs(rows: Sequence[Row]) -> list[tuple[str, str | None]]:
+    """The texts of rows."""
+    return [(row.text, row.text_pair) for row in rows]
+
+
+def keep_features(registry: Registry, wanted: FeatureKey, features: Tensor) -> None:
+    """Cache pooled features `(rows, layers, 2, hidden)` of a whole dataset, rows in its order."""
+    content = tensor_files.pack({"features": features.numpy()}, {"layers": list(wanted.layers)})
+    registry.add_features(wanted.name, content, {"dataset": wanted.dataset_sha256, "layers": list(wanted.layers)})
+
+
+def features_of(
+    registry: Registry, base: Callable[[], BaseModel], wanted: FeatureKey, data: TaskData, on_progress: Progress = silent
+) -> Tensor:
+    """Pooled features of a dataset: cached, or computed now. `base` is called only if the model must run."""
+    content = registry.features(wanted.name)
+    if content is not None:
+        return torch.from_numpy(tensor_files.unpack(content)[0]["features"].copy())
+    model = base()
+    found = encode(model, pairs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress)
+    keep_features(registry, wanted, found.features)
+    return found.features
+
+
+def keep_answers(registry: Registry, expert: Expert, dataset_sha256: str, answers: Sequence[str | None]) -> None:
+    """Cache what an expert answers to each row of a dataset, in its order; None where it was not asked."""
+    content = canonical_json(list(answers)).encode()
+    registry.add_features(_answers_name(expert, dataset_sha256), content, {"expert": expert.sha256})
+
+
+def answers_of(registry: Registry, expert: Expert, dataset: Dataset) -> list[str | None] | None:
+    """What an expert answers to each row of a dataset; None when that is not cached."""
+    content = registry.features(_answers_name(expert, dataset.sha256))
+    found: list[str | None] | None = None if content is None else json.loads(content)
+    return found
+
+
+def _answers_name(expert: Expert, dataset_sha256: str) -> str:
+    return "answers-" + key(expert=expert.sha256, dataset=dataset_sha256)

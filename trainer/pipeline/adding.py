@@ -1,0 +1,266 @@
+"""`add_task`: a file of rows becomes a frozen expert."""
+
+import hashlib
+import re
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from registry import ConflictError, Expert, Registry
+from registry.records import EvaluationFacts, RunFacts
+from trainer import kinds
+from trainer.base_model import BaseModel
+from trainer.checkpoints import Checkpoint
+from trainer.data import TaskData, read_task
+from trainer.dataset_features import FeatureKey, keep_answers, keep_features, pairs
+from trainer.encoding import Encoding, early_layers, encode
+from trainer.experts import Architecture, ExpertModule, design
+from trainer.progress import Progress, silent
+from trainer.settings import ExpertSettings, key, library_versions
+from trainer.training import Split, TrainingSettings, TrainingState, outputs, train
+
+HELD_OUT = ("validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedTask:
+    """What came of `add_task`.
+
+    Attributes:
+        created: False when these rows with these settings were an expert already.
+        rows: row counts by split; metrics: by split, then by metric.
+        findings: what a person should know about the rows.
+    """
+
+    expert: Expert
+    created: bool
+    rows: dict[str, int]
+    metrics: dict[str, dict[str, float]]
+    findings: tuple[str, ...]
+    seconds: float
+
+
+def add_task(
+    registry: Registry,
+    data: str | Path,
+    *,
+    name: str | None = None,
+    kind: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    base_model: str | BaseModel | None = None,
+    settings: ExpertSettings | None = None,
+    device: str = "auto",
+    on_progress: Progress = silent,
+) -> AddedTask:
+    """Read and check rows, train an expert on them, freeze it as the task's next version.
+
+    A run that was killed goes on where its last checkpoint left it when it is called again with the same rows and settings.
+
+    Args:
+        data: CSV, TSV or JSON Lines file; `validation` and `test`: files of those rows, otherwise set aside from `data`.
+        name: of the task; by default the file's name.
+        text, text_pair, label: columns, where their names do not say it.
+        base_model: a spec (see `trainer.sources`) or a loaded base model.
+
+    Raises:
+        DataRefusedError: the rows cannot be taken as they are.
+        ConflictError: the task exists with another kind.
+        NotFoundError: an unknown column, adapter kind or base model.
+        InvalidSettingError: a setting out of range for this base model.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    settings = settings or ExpertSettings()
+    rows = read_task(
+        data,
+        kinds.load_all("tasks"),
+        kind=kind,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        validation=validation,
+        test=test,
+    )
+    task = task_name(data) if name is None else name
+    _refuse_other_kind(registry, task, rows.kind)
+    training = settings.training(rows.counts()["train"])
+    base = base_model if isinstance(base_model, BaseModel) else BaseModel.load(base_model, device=device, on_progress=on_progress)
+    architecture = _design(base, rows, settings)
+    run_key = key(
+        base_model=base.record.fingerprint, architecture=architecture.to_json(), training=asdict(training)
+    )
+    content = rows.to_jsonl()
+    digest = hashlib.sha256(content).hexdigest()
+    existing = registry.find_expert(task=task, dataset_sha256=digest, settings_key=run_key)
+    if existing is not None:
+        return _nothing_to_do(registry, existing, rows, clock)
+    module = ExpertModule(base, architecture, training.seed)
+    encoding = encode(
+        base,
+        pairs(rows.rows),
+        layers=early_layers(architecture.first_layer),
+        max_length=architecture.max_length,
+        resume_at=architecture.first_layer,
+        on_progress=on_progress,
+    )
+    checkpoint = Checkpoint(registry.cache / "checkpoints", key(run=run_key, task=task, rows=digest))
+    state = _train(module, encoding, rows, training, checkpoint, on_progress)
+    measured, answers = _measure(module, encoding, rows)
+    registry.add_base_model(base.record)
+    dataset = registry.add_dataset(
+        content=content,
+        task=task,
+        kind=rows.kind,
+        labels=rows.labels,
+        rows=rows.counts(),
+        columns=rows.columns,
+        source=Path(rows.source).name,
+        findings=rows.findings,
+    )
+    findings = (*rows.findings, *_cut_finding(encoding))
+    expert = registry.add_expert(
+        task=task,
+        dataset=dataset.version,
+        base_model=base.record.fingerprint,
+        adapter=architecture.adapter,
+        config={"architecture": architecture.to_json(), "training": asdict(training)},
+        labels=rows.labels,
+        parameters=module.parameter_count,
+        payload=module.pack({"task": task, "base_model": base.record.fingerprint, "dataset": digest}),
+        settings_key=run_key,
+        run=_facts(training, state, started, clock),
+        evaluations=measured,
+    )
+    wanted = FeatureKey(
+        base.record.fingerprint, digest, early_layers(architecture.first_layer), architecture.max_length
+    )
+    keep_features(registry, wanted, encoding.features)
+    keep_answers(registry, expert, digest, answers)
+    checkpoint.remove()
+    return AddedTask(
+        expert=expert,
+        created=True,
+        rows=rows.counts(),
+        metrics=by_split(measured),
+        findings=findings,
+        seconds=time.monotonic() - clock,
+    )
+
+
+def task_name(path: str | Path) -> str:
+    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become `_`."""
+    return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]
+
+
+def by_split(measured: list[EvaluationFacts]) -> dict[str, dict[str, float]]:
+    """`{split: {metric: value}}`."""
+    found: dict[str, dict[str, float]] = {}
+    for one in measured:
+        found.setdefault(one.split, {})[one.metric] = one.value
+    return found
+
+
+def _design(base: BaseModel, rows: TaskData, settings: ExpertSettings) -> Architecture:
+    return design(
+        base,
+        task_kind=rows.kind,
+        labels=rows.labels,
+        adapter=settings.adapter,
+        preset=settings.preset,
+        rank=settings.rank,
+        alpha=settings.alpha,
+        first_layer=settings.first_layer,
+        max_length=settings.max_length,
+    )
+
+
+def _refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
+    """Before any training: a task keeps its kind."""
+    known = {one.name: one.kind for one in registry.tasks()}
+    if known.get(task, kind) != kind:
+        raise ConflictError(
+            f"task {task!r} is of kind {known[task]}, these rows are of kind {kind}: give them another --name"
+        )
+
+
+def _nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, clock: float) -> AddedTask:
+    facts = [one for one in registry.evaluations(expert.name) if one.split in HELD_OUT]
+    metrics: dict[str, dict[str, float]] = {split: {} for split in HELD_OUT}
+    for one in reversed(facts):
+        metrics[one.split][one.metric] = one.value
+    return AddedTask(
+        expert=expert,
+        created=False,
+        rows=rows.counts(),
+        metrics=metrics,
+        findings=rows.findings,
+        seconds=time.monotonic() - clock,
+    )
+
+
+def _train(
+    module: ExpertModule,
+    encoding: Encoding,
+    rows: TaskData,
+    training: TrainingSettings,
+    checkpoint: Checkpoint,
+    on_progress: Progress,
+) -> TrainingState:
+    splits = {name: _split(module, rows, name) for name in ("train", "validation")}
+    return train(
+        module,
+        encoding,
+        splits["train"],
+        splits["validation"],
+        training,
+        resume=lambda optimizer: checkpoint.load(module, optimizer),
+        save=lambda optimizer, state: checkpoint.save(module, optimizer, state),
+        on_progress=on_progress,
+    )
+
+
+def _split(module: ExpertModule, rows: TaskData, name: str) -> Split:
+    places = [place for place, row in enumerate(rows.rows) if row.split == name]
+    return Split(places, module.kind.targets([rows.rows[place] for place in places], rows.labels))
+
+
+def _measure(
+    module: ExpertModule, encoding: Encoding, rows: TaskData
+) -> tuple[list[EvaluationFacts], list[str | None]]:
+    """Scores on the held-out splits, and the answer to each held-out row (None elsewhere)."""
+    measured = []
+    answers: list[str | None] = [None] * len(rows.rows)
+    for split in HELD_OUT:
+        held_out = _split(module, rows, split)
+        found = outputs(module, encoding, held_out.rows)
+        for place, answer in zip(held_out.rows, module.kind.answers(found, rows.labels), strict=True):
+            answers[place] = answer.label
+        for metric, value in module.kind.score(found, held_out.targets).items():
+            measured.append(EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows)))
+    return measured, answers
+
+
+def _cut_finding(encoding: Encoding) -> tuple[str, ...]:
+    if not encoding.cut:
+        return ()
+    return (
+        f"{encoding.cut:,} of {len(encoding.tokens):,} texts are longer than the limit and were cut; "
+        "a larger --max-length reads more of them",
+    )
+
+
+def _facts(training: TrainingSettings, state: TrainingState, started: datetime, clock: float) -> RunFacts:
+    return RunFacts(
+        kind="expert",
+        settings=asdict(training),
+        seed=training.seed,
+        versions=library_versions(),
+        history=state.history,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        seconds=time.monotonic() - clock,
+    )

@@ -1,0 +1,124 @@
+"""`evaluate`: run the real thing over held-out rows, or over rows from a file, and score it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+from registry import Expert, Registry
+from registry.errors import DataRefusedError, InvalidSettingError, nearest
+from registry.names import ROUTER, parse
+from trainer import kinds
+from trainer.data import Row, read_task
+from trainer.dataset_features import pairs, rows_of
+from trainer.encoding import encode
+from trainer.moe import MoE, fitting_base, thawed
+from trainer.progress import Progress, silent
+from trainer.tally import Tally, overall
+from trainer.training import outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Scores of one expert or one generation.
+
+    Attributes:
+        subject: such as `sst2@1` or `router@3`.
+        per_task, confusion: of a generation, as in `RetrainedRouter`.
+    """
+
+    subject: str
+    metrics: dict[str, float]
+    examples: int
+    per_task: dict[str, dict[str, float]] | None = None
+    confusion: dict[str, dict[str, int]] | None = field(default=None)
+
+
+def evaluate(
+    registry: Registry,
+    ref: str | None = None,
+    *,
+    split: str = "test",
+    data: str | Path | None = None,
+    device: str = "auto",
+    on_progress: Progress = silent,
+) -> Report:
+    """Measure an expert (`sst2@1`) or a generation (`router@3`; by default the one in production).
+
+    Args:
+        split: `validation` or `test` rows of the dataset each expert was trained on.
+        data: labelled rows of the expert's task to use instead; experts only.
+
+    Raises:
+        NotFoundError: no such expert or generation.
+        DataRefusedError: the rows cannot be taken, or hold labels that the expert does not know.
+    """
+    if split not in ("validation", "test"):
+        raise InvalidSettingError(f"split {split!r} is not held out: choose validation or test")
+    if ref is not None and parse(ref).subject != ROUTER:
+        return _expert(registry, registry.expert(ref), split, data, device, on_progress)
+    if data is not None:
+        raise InvalidSettingError("rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`")
+    return _generation(registry, ref, split, device, on_progress)
+
+
+def _expert(
+    registry: Registry, expert: Expert, split: str, data: str | Path | None, device: str, on_progress: Progress
+) -> Report:
+    base = fitting_base(registry, expert.base_model, None, device, on_progress)
+    module = thawed(registry, base, expert)
+    rows = _held_out(registry, expert, split) if data is None else _from_file(data, expert)
+    encoding = encode(base, pairs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress)
+    found = outputs(module, encoding, range(len(rows)))
+    metrics = module.kind.score(found, module.kind.targets(rows, expert.labels))
+    return Report(subject=expert.name, metrics=metrics, examples=len(rows))
+
+
+def _generation(registry: Registry, ref: str | None, split: str, device: str, on_progress: Progress) -> Report:
+    moe = MoE.load(registry, ref, device=device, on_progress=on_progress)
+    tallies = []
+    for expert in moe.experts:
+        rows = _held_out(registry, expert, split)
+        target = kinds.load("tasks", expert.kind).TARGET
+        routed = moe.predict(pairs(rows), on_progress=on_progress)
+        own = moe.predict(pairs(rows), expert=expert.name, on_progress=on_progress)
+        tallies.append(
+            Tally.of(
+                expert.task,
+                [row.values[target] for row in rows],
+                [one.task for one in routed],
+                [one.label for one in routed],
+                [one.label for one in own],
+            )
+        )
+    assert moe.generation is not None
+    return Report(
+        subject=moe.generation.name,
+        metrics=overall(tallies),
+        examples=sum(one.rows for one in tallies),
+        per_task={one.task: one.metrics() for one in tallies},
+        confusion={one.task: one.sent for one in tallies},
+    )
+
+
+def _held_out(registry: Registry, expert: Expert, split: str) -> list[Row]:
+    data = rows_of(registry, registry.dataset(expert.task, expert.dataset), expert.kind)
+    return [row for row in data.rows if row.split == split]
+
+
+def _from_file(path: str | Path, expert: Expert) -> list[Row]:
+    """All rows of a file, whatever split it would give them."""
+    data = read_task(path, {expert.kind: kinds.load("tasks", expert.kind)})
+    _refuse_unknown(data.rows, expert, str(path))
+    return list(data.rows)
+
+
+def _refuse_unknown(rows: Sequence[Row], expert: Expert, path: str) -> None:
+    target = kinds.load("tasks", expert.kind).TARGET
+    for row in rows:
+        label = row.values[target]
+        if expert.labels and label not in expert.labels:
+            raise DataRefusedError(
+                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: {', '.join(expert.labels)}."
+                f"{nearest(label, expert.labels)}"
+            )

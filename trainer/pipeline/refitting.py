@@ -1,0 +1,269 @@
+"""`retrain_router`: all experts, as they are, become the next router generation. No expert is touched."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from registry import ConflictError, Dataset, Expert, Generation, NotFoundError, Registry
+from registry.errors import InvalidSettingError
+from registry.records import Evaluation, EvaluationFacts, RunFacts
+from trainer import generations, kinds
+from trainer.base_model import BaseModel
+from trainer.data import SPLITS, TaskData
+from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs, rows_of
+from trainer.experts import Architecture
+from trainer.generations import PASSES, RouterDesign, joined, layers_read, parameter_count
+from trainer.moe import MoE, fitting_base
+from trainer.progress import Progress, silent
+from trainer.routers import Examples, Features, routing_accuracy
+from trainer.settings import library_versions
+from trainer.tally import Tally, facts, scores
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainedRouter:
+    """What came of `retrain_router`.
+
+    Attributes:
+        created: False when the newest generation already has these experts and settings.
+        metrics: by split; `routing_accuracy`: share of rows sent to their own expert; `routed_accuracy`: share answered
+            rightly by the expert the router chose; `oracle_accuracy`: by their own expert.
+        per_task: the same by task, on test; candidates: validation routing accuracy of each router kind tried.
+        confusion: of each task's test rows, how many went to which task.
+    """
+
+    generation: Generation
+    created: bool
+    metrics: dict[str, dict[str, float]]
+    per_task: dict[str, dict[str, float]]
+    candidates: dict[str, float]
+    confusion: dict[str, dict[str, int]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Member:
+    """One expert of the pool with its rows and their pooled features."""
+
+    expert: Expert
+    dataset: Dataset
+    data: TaskData
+    features: Tensor
+
+    def places(self, split: str) -> list[int]:
+        """Rows of one split."""
+        return [place for place, row in enumerate(self.data.rows) if row.split == split]
+
+
+def retrain_router(
+    registry: Registry,
+    *,
+    router: str = AUTO,
+    experts: Sequence[str] | None = None,
+    seed: int = 0,
+    passes: str = "one",
+    promote: bool = True,
+    device: str = "auto",
+    on_progress: Progress = silent,
+) -> RetrainedRouter:
+    """Fit a router over the newest expert of each task, or over those named, and freeze it as the next generation.
+
+    Reads cached features; the base model runs only for rows whose features or answers are not cached, and for test rows that
+    the router sends to another expert.
+
+    Args:
+        router: a router kind, or `auto`: all kinds are fitted and validation picks.
+        passes: `one` or `two`, see `trainer.generations.RouterDesign`.
+        promote: let the alias `production` stand for the new generation.
+
+    Raises:
+        NotFoundError: no expert yet, or an unknown expert or router kind.
+        ConflictError: experts of different base models, or two versions of one task.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    if passes not in PASSES:
+        raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
+    candidates = kinds.names("routers") if router == AUTO else [router]
+    modules = {name: kinds.load("routers", name) for name in candidates}
+    chosen = _chosen(registry, experts)
+    settings = {"router": router, "passes": passes, "seed": seed}
+    newest = _same_as_newest(registry, chosen, settings)
+    if newest is not None:
+        return _nothing_to_do(registry, newest, clock)
+    base = cache(lambda: fitting_base(registry, chosen[0].base_model, None, device, on_progress))
+    layers, max_length = _reading(registry, chosen, passes)
+    members = [_member(registry, base, expert, layers, max_length, on_progress) for expert in chosen]
+    examples = {split: _examples(members, split) for split in SPLITS}
+    fitted: dict[str, nn.Module] = {}
+    scores: dict[str, float] = {}
+    for name, module in modules.items():
+        fitted[name] = module.fit(
+            module.Config(), examples["train"], examples["validation"], len(members), seed, on_progress
+        )
+        scores[name] = _routing_accuracy(fitted[name], examples["validation"])
+    best = max(scores, key=lambda name: (scores[name], modules[name].READS == "states", name == "closed_form"))
+    plan = RouterDesign(
+        kind=best,
+        kind_config=asdict(modules[best].Config()),
+        layers=layers if modules[best].READS == "states" else (),
+        passes=passes,
+        max_length=max_length,
+    )
+    generation = registry.add_generation(
+        router=best,
+        config={"router": plan.to_json(), "settings": settings, "candidates": scores},
+        base_model=chosen[0].base_model,
+        experts=[expert.name for expert in chosen],
+        parameters=parameter_count(fitted[best]),
+        payload=generations.pack(fitted[best], {"experts": [expert.sha256 for expert in chosen]}),
+        run=RunFacts(
+            kind="router",
+            settings=settings,
+            seed=seed,
+            versions=library_versions(),
+            history=[],
+            started_at=started,
+            finished_at=datetime.now(UTC),
+            seconds=time.monotonic() - clock,
+        ),
+    )
+    measured = _measure(registry, generation, members, fitted[best], base, on_progress)
+    registry.add_evaluations(generation.name, measured)
+    if promote:
+        registry.promote(generation.name, reason="retrain-router")
+    return _result(generation, True, measured, clock)
+
+
+def _chosen(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
+    found = registry.experts() if names is None else [registry.expert(name) for name in names]
+    if not found:
+        raise NotFoundError("there is no expert to route to yet: add one with `registry add-task --data FILE`")
+    twice = [task for task, count in Counter(expert.task for expert in found).items() if count > 1]
+    if twice:
+        raise ConflictError(f"{twice[0]} is named more than once: a router takes one version of each task")
+    bases = {expert.base_model for expert in found}
+    if len(bases) > 1:
+        each = ", ".join(f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found)
+        raise ConflictError(f"one router needs experts of one base model, these differ: {each}; name some with --expert")
+    return found
+
+
+def _same_as_newest(registry: Registry, chosen: Sequence[Expert], settings: dict[str, object]) -> Generation | None:
+    known = registry.generations()
+    if not known or known[-1].experts != tuple(expert.name for expert in chosen):
+        return None
+    return known[-1] if known[-1].config["settings"] == settings else None
+
+
+def _reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> tuple[tuple[int, ...], int]:
+    """The layers a router of states reads, and how much of a text: such that every expert of the pool can follow it."""
+    plans = [Architecture.from_json(expert.config["architecture"]) for expert in chosen]
+    depth = registry.base_model(chosen[0].base_model).layers
+    first_layer = min(plan.first_layer for plan in plans)
+    return layers_read(depth, passes, first_layer), max(plan.max_length for plan in plans)
+
+
+def _member(
+    registry: Registry,
+    base: Callable[[], BaseModel],
+    expert: Expert,
+    layers: tuple[int, ...],
+    max_length: int,
+    on_progress: Progress,
+) -> Member:
+    dataset = registry.dataset(expert.task, expert.dataset)
+    data = rows_of(registry, dataset, expert.kind)
+    wanted = FeatureKey(expert.base_model, dataset.sha256, layers, max_length)
+    return Member(expert, dataset, data, features_of(registry, base, wanted, data, on_progress))
+
+
+def _examples(members: Sequence[Member], split: str) -> Examples:
+    texts, states, slots = [], [], []
+    for slot, member in enumerate(members):
+        places = member.places(split)
+        texts += joined(pairs([member.data.rows[place] for place in places]))
+        states.append(member.features[places])
+        slots += [slot] * len(places)
+    return Examples(Features(torch.cat(states), texts), torch.tensor(slots))
+
+
+def _routing_accuracy(router: nn.Module, examples: Examples) -> float:
+    with torch.no_grad():
+        return routing_accuracy(router(examples.features), examples.slots)
+
+
+def _measure(
+    registry: Registry,
+    generation: Generation,
+    members: Sequence[Member],
+    router: nn.Module,
+    base: Callable[[], BaseModel],
+    on_progress: Progress,
+) -> list[EvaluationFacts]:
+    """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record already."""
+    moe = cache(lambda: MoE.load(registry, generation.name, base=base()))
+    measured = []
+    for split in SPLITS[1:]:
+        tallies = [
+            _tally(registry, members, slot, split, router, moe) for slot in range(len(members))
+        ]
+        on_progress(f"measuring on {split}", 1, 1, "")
+        measured += facts(tallies, split)
+    return measured
+
+
+def _tally(
+    registry: Registry,
+    members: Sequence[Member],
+    slot: int,
+    split: str,
+    router: nn.Module,
+    moe: Callable[[], MoE],
+) -> Tally:
+    member = members[slot]
+    places = member.places(split)
+    rows = [member.data.rows[place] for place in places]
+    texts = pairs(rows)
+    with torch.no_grad():
+        slots = router(Features(member.features[places], joined(texts))).slots[:, 0].tolist()
+    known = answers_of(registry, member.expert, member.dataset)
+    if known is None:
+        own = [one.label for one in moe().predict(texts, expert=member.expert.name)]
+    else:
+        own = [known[place] or "" for place in places]
+    routed = list(own)
+    for other in sorted({*slots} - {slot}):
+        strays = [row for row, chosen in enumerate(slots) if chosen == other]
+        answers = moe().predict([texts[row] for row in strays], expert=members[other].expert.name)
+        for row, answer in zip(strays, answers, strict=True):
+            routed[row] = answer.label
+    target = kinds.load("tasks", member.expert.kind).TARGET
+    sent = [members[chosen].expert.task for chosen in slots]
+    return Tally.of(member.expert.task, [row.values[target] for row in rows], sent, routed, own)
+
+
+def _nothing_to_do(registry: Registry, generation: Generation, clock: float) -> RetrainedRouter:
+    return _result(generation, False, registry.evaluations(generation.name)[::-1], clock)
+
+
+def _result(
+    generation: Generation, created: bool, measured: Sequence[Evaluation] | Sequence[EvaluationFacts], clock: float
+) -> RetrainedRouter:
+    found = scores(measured)
+    return RetrainedRouter(
+        generation=generation,
+        created=created,
+        metrics=found.metrics,
+        per_task=found.per_task,
+        candidates=generation.config["candidates"],
+        confusion=found.confusion,
+        seconds=time.monotonic() - clock,
+    )

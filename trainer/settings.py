@@ -1,0 +1,75 @@
+"""What a person may choose when an expert is made; what they leave open is settled from the data and the base model."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from registry.errors import InvalidSettingError
+from registry.tensors import canonical_json
+from trainer import kinds
+from trainer.training import TrainingSettings
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertSettings:
+    """How to make an expert. None means: the default of the adapter kind, or one that fits the data."""
+
+    adapter: str = "tt_lora"
+    preset: str = "default"
+    rank: int | None = None
+    alpha: float | None = None
+    first_layer: int | None = None
+    """The first layer that experts adapt and the one where one-pass routing reads; 27 % of the depth by default."""
+    max_length: int = 128
+    """Tokens read of a text; what is beyond is cut, and said so."""
+    epochs: int | None = None
+    """By default 3 to 12: the fewer rows, the more."""
+    batch_size: int = 32
+    learning_rate: float | None = None
+    head_learning_rate: float = 2e-3
+    patience: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no training could use."""
+        for name in ("rank", "epochs", "batch_size", "max_length", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
+        for name in ("learning_rate", "head_learning_rate", "alpha"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
+        if not 0 <= self.seed < 2**31:
+            raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+
+    def training(self, rows: int) -> TrainingSettings:
+        """Settled for a number of training rows."""
+        family = kinds.load("adapters", self.adapter)
+        return TrainingSettings(
+            epochs=default_epochs(rows) if self.epochs is None else self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=family.LEARNING_RATE if self.learning_rate is None else self.learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            patience=self.patience,
+            seed=self.seed,
+        )
+
+
+def default_epochs(rows: int) -> int:
+    """About 6,500 texts seen in all, but never fewer than 3 epochs nor more than 12."""
+    return max(3, min(12, round(6500 / rows)))
+
+
+def key(**facts: Mapping[str, Any] | str) -> str:
+    """SHA-256 of settings: equal settings, equal key."""
+    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries whose arithmetic a result depends on."""
+    return {name: version(name) for name in LIBRARIES}
