@@ -1,13 +1,14 @@
 """How values that SQLite has no type for are kept as text."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Dialect, Text, TypeDecorator
 
 from registry.canonical import canonical_json
-from registry.errors import InvalidSettingError
+from registry.errors import DamagedError, InvalidSettingError
 
 
 class Time(TypeDecorator[datetime]):
@@ -26,7 +27,7 @@ class Time(TypeDecorator[datetime]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Returns the datetime, in UTC."""
-        return None if value is None else datetime.fromisoformat(value)
+        return None if value is None else _parsed(datetime.fromisoformat, value)
 
 
 class Json(TypeDecorator[Any]):
@@ -41,7 +42,7 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Returns the value."""
-        return None if value is None else json.loads(value)
+        return None if value is None else _parsed(json.loads, value)
 
 
 class JsonTuple(Json):
@@ -51,7 +52,7 @@ class JsonTuple(Json):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Returns the tuple."""
-        return None if value is None else tuple(json.loads(value))
+        return None if value is None else _parsed(lambda text: tuple(json.loads(text)), value)
 
 
 class Note(TypeDecorator[str]):
@@ -65,3 +66,10 @@ class Note(TypeDecorator[str]):
         if value is None:
             return None
         return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except (TypeError, ValueError):
+        raise DamagedError(f"The database is damaged: it holds {text[:40]!r}. Put back a backup.") from None

@@ -100,27 +100,35 @@ def _upgrade(connection: Connection, path: Path, scripts: Config) -> Path | None
 def _back_up(path: Path, head: str) -> Path:
     """Copies the database as it was committed last. The caller holds the write lock, so it cannot change."""
     backup = path.with_name(f"{path.name}.pre-{head}")
-    temporary = path.with_name(f"{backup.name}.tmp")
+    temporary = path.with_name(f"{path.name}.backup.tmp")
     with storage_errors("write", backup):
         # A migration that was killed may have left one.
         temporary.unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        source, target = sqlite.driver.connect(path), sqlite.driver.connect(temporary)
         try:
-            source.backup(target)
-            fault("migrate.copied")
-            verdict = target.execute("PRAGMA quick_check").fetchone()[0]
+            verdict = _copy(path, temporary)
+            if verdict != "ok":
+                raise DamagedError(f"{path} is damaged ({verdict}). Put back a backup before migrating.")
+            temporary.replace(backup)
         finally:
-            target.close()
-            source.close()
-        if verdict != "ok":
-            raise DamagedError(f"{path} is damaged ({verdict}). Put back a backup before migrating.")
-        temporary.replace(backup)
+            temporary.unlink(missing_ok=True)
         sync_folder(backup.parent)
         kept = sorted(path.parent.glob(f"{path.name}.pre-*"), key=lambda file: file.stat().st_mtime_ns)
         for old in kept[:-BACKUPS]:
             old.unlink()
     return backup
+
+
+def _copy(path: Path, target: Path) -> str:
+    """Copies a database through SQLite and returns what SQLite says of the copy: `ok`, or what is wrong."""
+    source, copy = sqlite.driver.connect(path), sqlite.driver.connect(target)
+    try:
+        source.backup(copy)
+        fault("migrate.copied")
+        return str(copy.execute("PRAGMA quick_check").fetchone()[0])
+    finally:
+        copy.close()
+        source.close()
 
 
 def _choose_write_ahead(path: Path) -> None:

@@ -5,6 +5,7 @@ error, a plain BEGIN fails at once under concurrent writers, write-ahead logging
 """
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DatabaseError, StatementError
 
-from registry.errors import DamagedError, RegistryError, StorageError
+from registry.errors import DamagedError, RegistryError, SchemaError, StorageError
 
 try:  # The `sqlite` extra: a newer SQLite than the system's.
     from pysqlite3 import dbapi2 as driver
@@ -33,6 +34,8 @@ BUSY_TIMEOUT = 30.0
 _RETRIES = 3
 _BUSY = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED
 _DAMAGED = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
+# What SQLite says, without a code of its own, when the text that defines a table has changed on the disk.
+_SCHEMA_LOST = re.compile("no such|mismatch|unknown function|decode to UTF-8")
 _STORAGE = {
     3: "no permission",
     8: "it is read-only",
@@ -61,6 +64,10 @@ def engine(path: Path, *, foreign_keys: bool = True) -> Engine:
         path: The database file.
         foreign_keys: Off only while migrating, where rebuilding a parent table would delete its child rows.
     """
+    if driver.sqlite_version_info < (3, 37):
+        raise SchemaError(
+            f"SQLite {driver.sqlite_version} is older than 3.37. Install expert-registry[sqlite]."
+        )
     made = create_engine(
         URL.create("sqlite", database=str(path)),
         module=driver,
@@ -140,6 +147,8 @@ def readable_errors(path: Path) -> Iterator[None]:
         if readable is None:
             raise
         raise readable from error
+    except UnicodeDecodeError as error:  # From SQLite's own texts, so it is the file that is not what it was.
+        raise _damaged(path, error) from error
 
 
 def _readable(error: BaseException | None, path: Path) -> RegistryError | None:
@@ -148,13 +157,17 @@ def _readable(error: BaseException | None, path: Path) -> RegistryError | None:
     code = _code(error)
     if code in _BUSY:
         return StorageError(f"{path} stays locked by another process. Try again when that has ended.")
-    if code in _DAMAGED:
-        return DamagedError(f"{path} is damaged or not a database ({error}). Put back a backup.")
+    if code in _DAMAGED or _SCHEMA_LOST.search(str(error)):
+        return _damaged(path, error)
     if code in _STORAGE:
         return StorageError(
             f"Cannot use {path}: {_STORAGE[code]} ({error}). Check free space, permissions and REGISTRY_HOME."
         )
     return None
+
+
+def _damaged(path: Path, error: BaseException | None) -> DamagedError:
+    return DamagedError(f"{path} is damaged or not a database ({error}). Put back a backup.")
 
 
 def _code(error: BaseException | None) -> int:

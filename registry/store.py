@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from platformdirs import user_data_path
@@ -69,9 +68,7 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -82,8 +79,6 @@ class Registry:
     def cache(self) -> Path:
         """A folder whose content may be deleted at any time."""
         return private_folder(self.home / "cache")
-
-    # Tasks, datasets, base models, runs
 
     def tasks(self) -> list[Task]:
         """All tasks by name."""
@@ -243,19 +238,16 @@ class Registry:
 
         Leftovers of a crash (temporary files, blobs that nothing refers to) are not problems.
         """
-        if ref is not None:
-            stored, problems = self._database.read(verify.one, ref)
-        else:
-            try:
-                stored, problems = self._database.read(verify.everything)
-            except DamagedError as error:
-                return [Problem(subject="database", what=str(error))]
+        try:
+            stored, problems = self._database.read(verify.stored, ref)
+        except DamagedError as error:
+            return [Problem(subject="database", what=str(error))]
         return problems + list(verify.damaged(self.blobs, stored))
 
     def _named(self, ref: str) -> Expert | Generation:
         return self._database.read(subjects.get, ref)
 
-    # Aliases: `production` and `router@production` are the router's, `sst2@stable` is an expert's
+    # Aliases: `production` is the router's, `sst2@stable` an expert's
 
     def aliases(self) -> list[Alias]:
         """All aliases, by subject and name."""
@@ -287,8 +279,6 @@ class Registry:
     def history(self, alias: str = PRODUCTION) -> list[AliasEvent]:
         """Every move of an alias, newest first."""
         return self._database.read(promotion.history, alias)
-
-    # Cached features
 
     def features(self, key: str) -> bytes | None:
         """The bytes cached under `key`; `None` when there are none or they can no longer be trusted."""

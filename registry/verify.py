@@ -22,7 +22,12 @@ class Stored:
     bytes: int | None = None
 
 
-def one(connection: Connection, ref: str) -> tuple[list[Stored], list[Problem]]:
+def stored(connection: Connection, ref: str | None) -> tuple[list[Stored], list[Problem]]:
+    """The blobs behind what `ref` names, by default everything, and what is wrong with the rows."""
+    return _everything(connection) if ref is None else _one(connection, ref)
+
+
+def _one(connection: Connection, ref: str) -> tuple[list[Stored], list[Problem]]:
     """The blobs behind one expert or generation, and what is wrong with its rows."""
     subject = subjects.get(connection, ref)
     if isinstance(subject, Expert):
@@ -32,7 +37,7 @@ def one(connection: Connection, ref: str) -> tuple[list[Stored], list[Problem]]:
     return blobs, list(_manifest(connection, subject, members))
 
 
-def everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
+def _everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
     """The blobs behind all experts, generations and datasets, and what is wrong with the database."""
     problems = [
         Problem(subject="database", what=str(line))
@@ -42,6 +47,13 @@ def everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
     problems += [
         Problem(subject="database", what=f"a row of {table} refers to a missing row of {parent}")
         for table, _, parent, _ in connection.execute(text("PRAGMA foreign_key_check"))
+    ]
+    triggers = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")))
+    problems += [
+        Problem(subject="database", what=f"{table.name} can be changed: the trigger {name} is missing")
+        for table in schema.FROZEN
+        for name in (f"{table.name}_frozen_{event}" for event in ("update", "delete", "replace"))
+        if name not in triggers
     ]
     problems += _gaps(connection)
     blobs = [
@@ -57,10 +69,10 @@ def everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
     return blobs, problems
 
 
-def damaged(blobs: Blobs, stored: Iterable[Stored]) -> Iterator[Problem]:
+def damaged(blobs: Blobs, listed: Iterable[Stored]) -> Iterator[Problem]:
     """Reads every blob once and tells which cannot be used. No transaction is open, so no writer waits."""
     read: dict[str, str | None] = {}
-    for blob in stored:
+    for blob in listed:
         if blob.sha256 not in read:
             read[blob.sha256] = _damage(blobs, blob)
         damage = read[blob.sha256]
@@ -124,5 +136,5 @@ def _gaps(connection: Connection) -> Iterator[Problem]:
     slots = schema.slots
     counted = select(slots.c.generation, func.count(), func.max(slots.c.slot)).group_by(slots.c.generation)
     for number, count, last in connection.execute(counted):
-        if count != last + 1:
+        if last is None or count != last + 1:
             yield Problem(subject=f"{ROUTER}@{number}", what=f"has {count} experts, the last slot is {last}")

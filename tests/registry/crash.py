@@ -33,7 +33,7 @@ MIGRATE = ("migrate.copied", "migrate.backed_up", "migrate.checked", "migrate.co
 REVISIONS = Path(__file__).parent / "revisions"
 
 
-def publishing(folder: Path, rounds: int) -> Counter[str]:
+def publishing(folder: Path, rounds: int, _every: int) -> Counter[str]:
     """Kills at each step of adding an expert and of adding a generation, `rounds` times in one home."""
     counts: Counter[str] = Counter(kills=0, problems=0, gaps=0, lost=0)
     home = folder / "publish"
@@ -58,17 +58,18 @@ def publishing(folder: Path, rounds: int) -> Counter[str]:
                 after = _published(home)
                 done_twice = point == "row.committed"
                 counts["lost"] += len(after - before) != 1 + done_twice or not before <= after
-                counts["problems"] += _problems(home)
+                counts["problems"] += _problems(home, "sst2" if work is expert else "router")
+        counts["problems"] += _problems(home)
     with Registry(home) as registry:
         for number, made in enumerate(registry.experts(all_versions=True), 1):
             counts["gaps"] += made.version != number
     return counts
 
 
-def making(folder: Path, _rounds: int) -> Counter[str]:
+def making(folder: Path, _rounds: int, every: int) -> Counter[str]:
     """Kills at each step of making a new home."""
     counts: Counter[str] = Counter(kills=0, problems=0)
-    for number, point in enumerate(_steps(("migrate.committed",))):
+    for number, point in enumerate(_steps(("migrate.committed",), every)):
         home = folder / f"new-{number}"
         killed = killed_at(point, lambda home=home: Registry(home).close())
         counts["kills"] += killed
@@ -79,14 +80,14 @@ def making(folder: Path, _rounds: int) -> Counter[str]:
     return counts
 
 
-def migrating(folder: Path, _rounds: int) -> Counter[str]:
+def migrating(folder: Path, _rounds: int, every: int) -> Counter[str]:
     """Kills at each step of migrating a home with rows in it by a revision that rebuilds parent tables."""
     counts: Counter[str] = Counter(kills=0, half_migrated=0, changed=0)
     old = folder / "old"
     with Registry(old) as registry:
         add_expert(registry)
         add_generation(registry, add_expert(registry, number=1).name)
-    for number, point in enumerate(_steps(MIGRATE)):
+    for number, point in enumerate(_steps(MIGRATE, every)):
         home = folder / f"old-{number}"
         shutil.copytree(old, home)
 
@@ -141,9 +142,9 @@ def migrated(old: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[o
     return new
 
 
-def _steps(named: tuple[str, ...]) -> Iterator[str]:
+def _steps(named: tuple[str, ...], every: int) -> Iterator[str]:
     yield from named
-    for number in range(1, 10_000):
+    for number in range(1, 10_000, every):
         yield f"migrate.statement.{number}"
 
 
@@ -153,12 +154,12 @@ def _published(home: Path) -> set[str]:
         return experts | {generation.name for generation in registry.generations()}
 
 
-def _problems(home: Path) -> int:
+def _problems(home: Path, ref: str | None = None) -> int:
     with Registry(home) as registry:
-        return len(registry.verify())
+        return len(registry.verify(ref))
 
 
-MEASURES: dict[str, Callable[[Path, int], Counter[str]]] = {
+MEASURES: dict[str, Callable[[Path, int, int], Counter[str]]] = {
     "publishing": publishing,
     "making": making,
     "migrating": migrating,
@@ -167,9 +168,9 @@ MEASURES: dict[str, Callable[[Path, int], Counter[str]]] = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("measures", nargs="*", choices=MEASURES, default=[*MEASURES])
-    parser.add_argument("--rounds", type=int, default=50, help="of publishing; the others go through once")
+    parser.add_argument("--rounds", type=int, default=50, help="how often to publish at each step")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th statement of a migration")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        print(
-            json.dumps({measure: MEASURES[measure](Path(name), given.rounds) for measure in given.measures})
-        )
+        sizes = (Path(name), given.rounds, given.every)
+        print(json.dumps({measure: MEASURES[measure](*sizes) for measure in given.measures}))

@@ -1,0 +1,67 @@
+"""Many at once: none is lost, none is refused, every number is used once."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from registry import Registry
+from tests.registry.samples import add_expert, add_generation
+
+PROCESSES = 16
+ADDS = 30  # The full measure is `python -m tests.registry.stress --processes 16 --adds 500`.
+STARTS = 8
+ROUNDS = 3
+
+
+def test_sixteen_processes_that_add_experts_lose_none_and_leave_no_gap(
+    measured: Callable[..., dict[str, Any]],
+) -> None:
+    figures = measured("tests.registry.stress", "--processes", str(PROCESSES), "--adds", str(ADDS))
+    assert {name: figures[name] for name in ("adds", "lost", "gaps", "errors", "problems")} == {
+        "adds": PROCESSES * ADDS,
+        "lost": 0,
+        "gaps": 0,
+        "errors": 0,
+        "problems": 0,
+    }
+
+
+def test_eight_processes_that_open_a_new_home_at_once_all_succeed(
+    measured: Callable[..., dict[str, Any]],
+) -> None:
+    figures = measured("tests.registry.starts", "--processes", str(STARTS), "--rounds", str(ROUNDS))
+    # With the safe journal of this SQLite, with a write-ahead log, and while migrating.
+    assert figures == {"starts": 3 * STARTS * ROUNDS, "failed": 0, "problems": 0}
+
+
+def test_threads_share_one_handle(registry: Registry) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda number: add_expert(registry, number=number), range(40)))
+    assert sorted(expert.version for expert in made) == list(range(1, 41))
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda n: add_generation(registry, "sst2", number=n).number, range(20)))
+    assert sorted(numbers) == list(range(1, 21))
+    assert registry.verify() == []
+
+
+def test_threads_that_open_a_new_home_at_once_all_succeed(tmp_path: Path) -> None:
+    for round in range(3):
+        home = tmp_path / str(round)
+        with ThreadPoolExecutor(8) as pool:
+            opened = list(pool.map(lambda _, home=home: Registry(home), range(8)))
+        assert [registry.verify() for registry in opened] == [[]] * 8
+
+
+def test_readers_are_not_refused_while_others_write(registry: Registry) -> None:
+    add_expert(registry)
+
+    def read(_: int) -> int:
+        with Registry(registry.home) as other:
+            return len(other.experts(all_versions=True))
+
+    with ThreadPoolExecutor(6) as pool:
+        writes = [pool.submit(add_expert, registry, number=number) for number in range(20)]
+        seen = list(pool.map(read, range(60)))
+    assert all(write.result() for write in writes)
+    assert set(seen) <= set(range(1, 22))
