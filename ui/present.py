@@ -82,6 +82,11 @@ def overall(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
     return metrics(evaluation for evaluation in evaluations if evaluation.task is None)
 
 
+def rows(counts: Mapping[str, int]) -> dict[str, int]:
+    """Row counts in the order in which people think of the splits."""
+    return {split: counts[split] for split in ("train", "validation", "test") if split in counts}
+
+
 def headline(by_split: Mapping[str, Mapping[str, float]], split: str) -> str:
     """The number that counts for a kind of task, which is the first of its split."""
     return number(next(iter(by_split.get(split, {}).values()), None))

@@ -78,6 +78,8 @@ def add_task(session: Session, /, *, data: str, device: str, **options: Any) -> 
 
 def added_json(added: "AddedTask") -> dict[str, Any]:
     """What `add-task --json` prints."""
+    from ui import present
+
     expert = added.expert
     return {
         "task": expert.task,
@@ -86,7 +88,7 @@ def added_json(added: "AddedTask") -> dict[str, Any]:
         "created": added.created,
         "parameters": expert.parameters,
         "sha256": expert.sha256,
-        "rows": added.rows,
+        "rows": present.rows(added.rows),
         "metrics": added.metrics,
         "findings": list(added.findings),
         "seconds": added.seconds,
@@ -107,7 +109,7 @@ def echo_added(added: "AddedTask") -> None:
     present.echo_fields(
         {
             "labels": ", ".join(expert.labels),
-            "rows": ", ".join(f"{split} {count:,}" for split, count in added.rows.items()),
+            "rows": ", ".join(f"{split} {count:,}" for split, count in present.rows(added.rows).items()),
             "parameters": f"{expert.parameters:,} ({present.size(expert.bytes)})",
             "sha256": expert.sha256,
             "seconds": f"{added.seconds:.1f}",
@@ -135,7 +137,7 @@ def tasks(session: Session) -> None:
                     "kind": task.kind,
                     "labels": list(dataset.labels),
                     "dataset": dataset.name,
-                    "rows": dataset.rows,
+                    "rows": present.rows(dataset.rows),
                     "expert": newest.get(task.name),
                 }
                 for task, dataset in found
