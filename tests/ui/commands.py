@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import Any
 from click.testing import CliRunner
 
 from ui.cli import cli
+
+ACCURACY = {"accuracy": float}
+METRICS = {"validation": ACCURACY, "test": ACCURACY}
+ROUTING = {"routing_accuracy": float, "routed_accuracy": float, "oracle_accuracy": float}
+ROWS = {"train": int, "validation": int, "test": int}
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*\+00:00")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 GOOD = ("fine", "lovely", "superb", "happy", "charming", "clever")
 BAD = ("dull", "awful", "wooden", "clumsy", "tedious", "bleak")
@@ -71,3 +79,37 @@ class Trained:
     files: dict[str, Path]
     added: dict[str, Any]
     router: Any
+
+
+def home_of(command: Command) -> Path:
+    return Path(command("path", "home").out.strip())
+
+
+def assert_refused(outcome: Outcome, code: int, *words: str) -> None:
+    assert outcome.out == ""
+    errors = [line for line in outcome.err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in errors[0]
+    assert outcome.code == code, outcome.err
+
+
+def assert_shape(value: Any, shape: Any, where: str = "") -> None:
+    """Every key, no more and no fewer; types, exact values, or patterns of text at the leaves."""
+    if isinstance(shape, dict):
+        assert isinstance(value, dict), where
+        assert list(value) == list(shape), where
+        for key, inner in shape.items():
+            assert_shape(value[key], inner, f"{where}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list), where
+        assert len(value) == len(shape), where
+        for index, inner in enumerate(shape):
+            assert_shape(value[index], inner, f"{where}[{index}]")
+    elif isinstance(shape, re.Pattern):
+        assert shape.fullmatch(value), f"{where}: {value!r}"
+    elif isinstance(shape, type):
+        assert type(value) is shape, f"{where}: {value!r}"
+    else:
+        assert value == shape, where
