@@ -5,9 +5,10 @@ By hand, for a new revision (see docs/schema.md):
 """
 
 from pathlib import Path
+from typing import Literal
 
 from alembic import context
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, TypeDecorator
 
 from registry import schema, sqlite
 
@@ -18,10 +19,16 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=schema.metadata,
         render_as_batch=True,
+        render_item=render_item,
         transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """Writes our ways of keeping values as text as what they are in the database: a revision stays as it is."""
+    return "sa.Text()" if kind == "type" and isinstance(item, TypeDecorator) else False
 
 
 def run_on(engine: Engine) -> None:

@@ -80,7 +80,7 @@ def migrate(home: str | Path) -> Path | None:
 
 def _file(home: Path) -> Path:
     path = private_folder(home) / FILE
-    with _opening, storage_errors("make", path):
+    with _opening, storage_errors("open", path):
         if not path.exists():
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -167,7 +167,7 @@ MEASURES: dict[str, Callable[[Path, int, int], Counter[str]]] = {
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("measures", nargs="*", choices=MEASURES, default=[*MEASURES])
+    parser.add_argument("measures", nargs="*", default=[*MEASURES], help=", ".join(MEASURES))
     parser.add_argument("--rounds", type=int, default=50, help="how often to publish at each step")
     parser.add_argument("--every", type=int, default=1, help="take every n-th statement of a migration")
     given = parser.parse_args()
