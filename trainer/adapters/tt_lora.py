@@ -128,12 +128,12 @@ class Adapter(nn.Module):
         """The update of `x (..., inputs)`, by contracting it with one core after the other (section 3.2)."""
         batch = x.shape[:-1]
         # (rows, 1, m_p, ..., m_1): the last axis is the first input mode.
-        state = x.reshape(-1, 1, *self.input_modes[::-1])
+        state = x.reshape(math.prod(batch), 1, *self.input_modes[::-1])
         for core in self.cores[: len(self.input_modes)]:
             state = torch.einsum("br...m,rmp->bp...", state, core)
         for core in self.cores[len(self.input_modes) :]:
             state = torch.einsum("br...,rnp->bp...n", state, core)
-        return self.alpha * state.reshape(*batch, -1)
+        return self.alpha * state.reshape(*batch, math.prod(self.output_modes))
 
     def dense(self) -> Tensor:
         """The update as a matrix `(inputs, outputs)`."""
