@@ -1,0 +1,182 @@
+"""What every adapter kind keeps, whichever file it comes from."""
+
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from registry.errors import InvalidSettingError, NotFoundError
+from trainer import kinds
+
+LAYERS = ((48, 48), (48, 24), (24, 48), (30, 7), (13, 13))
+REALISTIC = ((576, 576), (576, 192), (2048, 512), (384, 384))
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+
+
+@pytest.fixture(params=kinds.names("adapters"))
+def family(request: pytest.FixtureRequest) -> ModuleType:
+    return kinds.load("adapters", request.param)
+
+
+def untrained(
+    family: ModuleType, inputs: int, outputs: int, *, seed: int = 0, rank: int | None = 3
+) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    adapter: nn.Module = family.Adapter(family.configure(rank=rank), inputs, outputs, generator, "layer 0 q")
+    return adapter
+
+
+def trained(family: ModuleType, inputs: int, outputs: int) -> nn.Module:
+    """As if trained: no parameter is zero any more."""
+    adapter = untrained(family, inputs, outputs)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return adapter
+
+
+def forms(adapter: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, ...]]:
+    """By form: the update of `x`, then the gradients of `x` and of each parameter."""
+    ways = {
+        "contraction": lambda: adapter(x),
+        "dense": lambda: x @ adapter.dense(),
+        "factors": lambda: x @ adapter.factors()[0] @ adapter.factors()[1],
+    }
+    found = {}
+    for name, way in ways.items():
+        update = way()
+        # Every entry weighs something else, so that no two of them can hide behind each other.
+        weights = torch.linspace(-1, 1, update.numel(), dtype=x.dtype).reshape(update.shape)
+        found[name] = (
+            update.detach(),
+            *torch.autograd.grad((update * weights).sum(), [x, *adapter.parameters()]),
+        )
+    return found
+
+
+@pytest.mark.parametrize("size", LAYERS)
+def test_an_untrained_adapter_changes_nothing(family: ModuleType, size: tuple[int, int]) -> None:
+    adapter = untrained(family, *size)
+    x = torch.randn(5, size[0], generator=torch.Generator().manual_seed(0))
+    nothing = torch.zeros(5, size[1])
+    a, b = adapter.factors()
+    assert torch.equal(adapter(x), nothing)
+    assert torch.equal(x @ adapter.dense(), nothing)
+    assert torch.equal(x @ a @ b, nothing)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("size", LAYERS)
+def test_all_forms_agree_forward_and_in_every_gradient(
+    family: ModuleType, size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    adapter = trained(family, *size).to(dtype)
+    x = torch.randn(6, size[0], dtype=dtype, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    found = forms(adapter, x)
+    for name in ("dense", "factors"):
+        for value, wanted in zip(found[name], found["contraction"], strict=True):
+            scale = max(1.0, wanted.abs().max().item())
+            assert (value - wanted).abs().max().item() <= TOLERANCE[dtype] * scale, name
+
+
+def test_factors_have_the_shapes_of_a_lora(family: ModuleType) -> None:
+    a, b = trained(family, 48, 24).factors()
+    assert (a.shape, b.shape) == ((48, 3), (3, 24))
+
+
+@pytest.mark.parametrize("size", REALISTIC)
+def test_it_has_far_fewer_parameters_than_the_layer(family: ModuleType, size: tuple[int, int]) -> None:
+    adapter = untrained(family, *size, rank=None)
+    assert 5 * sum(parameter.numel() for parameter in adapter.parameters()) < size[0] * size[1]
+
+
+def test_every_parameter_learns_once_the_update_is_not_zero(family: ModuleType) -> None:
+    adapter = trained(family, 48, 24)
+    x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
+    a, b = adapter.factors()
+    (x @ a @ b).square().sum().backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
+    )
+
+
+def test_an_untrained_adapter_can_leave_zero(family: ModuleType) -> None:
+    adapter = untrained(family, 48, 24)
+    x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
+    a, b = adapter.factors()
+    (x @ a @ b).sum().backward()
+    assert any(
+        parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
+    )
+
+
+def test_batch_and_token_axes_pass_through(family: ModuleType) -> None:
+    adapter = trained(family, 48, 24)
+    x = torch.randn(2, 3, 48, generator=torch.Generator().manual_seed(0))
+    one_by_one = torch.stack([torch.stack([adapter(token) for token in row]) for row in x])
+    assert adapter(x).shape == (2, 3, 24)
+    assert torch.allclose(adapter(x), one_by_one, atol=1e-6)
+    assert adapter(x[:0]).shape == (0, 3, 24)
+
+
+def test_its_state_comes_back_bit_equal(family: ModuleType) -> None:
+    adapter, twin = trained(family, 48, 24), untrained(family, 48, 24, seed=9)
+    twin.load_state_dict(adapter.state_dict())
+    assert torch.equal(twin.dense(), adapter.dense())
+
+
+def test_the_same_seed_gives_the_same_start(family: ModuleType) -> None:
+    def start(seed: int) -> list[Tensor]:
+        return list(untrained(family, 48, 24, seed=seed).parameters())
+
+    first, again, other = start(3), start(3), start(4)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_start_does_not_depend_on_the_generator_of_torch_nor_move_it(family: ModuleType) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = untrained(family, 48, 24)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again = untrained(family, 48, 24)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("rank", [25, 0, -1])
+def test_a_rank_that_does_not_fit_is_refused_by_name_of_the_layer(family: ModuleType, rank: int) -> None:
+    with pytest.raises(InvalidSettingError) as refusal:
+        untrained(family, 48, 24, rank=rank)
+    assert str(refusal.value) == f"rank {rank} does not fit layer 0 q (48 -> 24): choose 1 to 24"
+
+
+def test_the_largest_rank_fits(family: ModuleType) -> None:
+    a, b = untrained(family, 48, 24, rank=24).factors()
+    assert (a.shape, b.shape) == ((48, 24), (24, 24))
+
+
+def test_rank_and_alpha_replace_those_of_the_preset(family: ModuleType) -> None:
+    config = family.configure(rank=2, alpha=8.0)
+    assert (config.rank, config.alpha) == (2, 8.0)
+
+
+def test_the_update_is_proportional_to_alpha(family: ModuleType) -> None:
+    once, twice = (
+        family.Adapter(
+            family.configure(rank=2, alpha=alpha), 12, 8, torch.Generator().manual_seed(0), "layer 0 q"
+        )
+        for alpha in (3.0, 6.0)
+    )
+    with torch.no_grad():
+        for left, right in zip(once.parameters(), twice.parameters(), strict=True):
+            left.add_(0.1)
+            right.copy_(left)
+    assert torch.allclose(2 * once.dense(), twice.dense(), atol=1e-6)
+
+
+def test_an_unknown_preset_is_refused(family: ModuleType) -> None:
+    with pytest.raises(NotFoundError, match=r"unknown preset 'defualt' of .*; known: default"):
+        family.configure(preset="defualt")
