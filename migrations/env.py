@@ -27,7 +27,7 @@ def run(connection: Connection) -> None:
 
 
 def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:
-    """Writes our ways of keeping values as text as what they are in the database: a revision stays as it is."""
+    """Writes a type of ours as the text that it is in the database, so that a revision stays as it is."""
     return "sa.Text()" if kind == "type" and isinstance(item, TypeDecorator) else False
 
 

@@ -74,9 +74,9 @@ def find(connection: Connection, *, task: str, dataset_sha256: str, settings_key
 def add(
     connection: Connection,
     facts: NewExpert,
-    *,
     blobs: Blobs,
     payload: bytes,
+    *,
     run: RunFacts,
     evaluated: Sequence[EvaluationFacts],
 ) -> Expert:

@@ -71,10 +71,10 @@ def resolve(connection: Connection, reference: Reference) -> Generation:
 def add(
     connection: Connection,
     facts: NewGeneration,
-    *,
     blobs: Blobs,
-    chosen: Sequence[str],
     payload: bytes,
+    *,
+    chosen: Sequence[str],
     run: RunFacts,
     evaluated: Sequence[EvaluationFacts],
 ) -> Generation:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from platformdirs import user_data_path
 
@@ -18,7 +18,6 @@ from registry import (
     runs,
     subjects,
     tasks,
-    tensors,
     trace,
     verify,
 )
@@ -47,7 +46,9 @@ from registry.records import (
     RunFacts,
     Task,
 )
-from registry.tensors import Tensors
+
+if TYPE_CHECKING:  # Numpy is only imported where tensors are, so that listings do not wait for it.
+    from registry.tensors import Tensors
 
 
 class Registry:
@@ -154,11 +155,8 @@ class Registry:
         Raises:
             DamagedError: `payload` is not what `registry.tensors.pack` gives, or holds NaN or infinity.
         """
-        tensors.finite(tensors.unpack(payload)[0], facts["task"])
-        self.blobs.add(payload)
-        expert = self._database.write(
-            experts.add, facts, blobs=self.blobs, payload=payload, run=run, evaluated=evaluations
-        )
+        self._store_tensors(payload, facts["task"])
+        expert = self._database.write(experts.add, facts, self.blobs, payload, run=run, evaluated=evaluations)
         fault("row.committed")
         return expert
 
@@ -190,23 +188,22 @@ class Registry:
             ConflictError: An expert stands on another base model.
             DamagedError: `payload` is not what `registry.tensors.pack` gives, or holds NaN or infinity.
         """
-        tensors.finite(tensors.unpack(payload)[0], ROUTER)
-        self.blobs.add(payload)
+        self._store_tensors(payload, ROUTER)
         generation = self._database.write(
-            generations.add,
-            facts,
-            blobs=self.blobs,
-            chosen=experts,
-            payload=payload,
-            run=run,
-            evaluated=evaluations,
+            generations.add, facts, self.blobs, payload, chosen=experts, run=run, evaluated=evaluations
         )
         fault("row.committed")
         return generation
 
+    def _store_tensors(self, payload: bytes, subject: str) -> None:
+        from registry.tensors import finite, unpack
+
+        finite(unpack(payload)[0], subject)
+        self.blobs.add(payload)
+
     # Either: an expert or a generation
 
-    def tensors(self, ref: str) -> tuple[Tensors, dict[str, Any]]:
+    def tensors(self, ref: str) -> "tuple[Tensors, dict[str, Any]]":
         """The tensors and the metadata of an expert or generation, after checking digest and format.
 
         Names, shapes and dtypes are the caller's to check: see `registry.tensors.check`.
@@ -214,7 +211,9 @@ class Registry:
         Raises:
             DamagedError: The blob is missing, changed, or not tensors.
         """
-        return tensors.unpack(self.blobs.get(self._named(ref).sha256))
+        from registry.tensors import unpack
+
+        return unpack(self.blobs.get(self._named(ref).sha256))
 
     def evaluations(self, ref: str) -> list[Evaluation]:
         """The numbers measured of an expert or generation, newest first."""

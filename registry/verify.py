@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text
 
-from registry import experts, generations, schema, subjects, tensors
+from registry import experts, generations, schema, subjects
 from registry.blobs import Blobs
 from registry.errors import DamagedError
 from registry.names import ROUTER
@@ -81,10 +81,12 @@ def damaged(blobs: Blobs, listed: Iterable[Stored]) -> Iterator[Problem]:
 
 
 def _damage(blobs: Blobs, blob: Stored) -> str | None:
+    from registry.tensors import finite, unpack  # Numpy, which listings need not wait for.
+
     try:
         content = blobs.get(blob.sha256)
         if blob.tensors:
-            tensors.finite(tensors.unpack(content)[0], blob.subject)
+            finite(unpack(content)[0], blob.subject)
     except DamagedError as error:
         return str(error)
     if blob.bytes not in (None, len(content)):

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 
 import numpy
 import pytest
@@ -313,6 +314,14 @@ def test_another_handle_sees_what_was_added_and_the_cache_is_a_folder(registry: 
     with Registry(str(registry.home)) as other:
         assert other.experts() == registry.experts()
         assert other.cache.is_dir()
+
+
+def test_the_default_home_is_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Registry() as registry, Registry("~/experts") as other:
+        assert registry.home == tmp_path / "data" / "expert-registry"
+        assert other.home == tmp_path / "experts"
 
 
 def test_every_error_is_a_registry_error() -> None:
