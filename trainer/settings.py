@@ -61,8 +61,8 @@ class ExpertSettings:
 
 
 def default_epochs(rows: int) -> int:
-    """About 6,500 texts seen in all, but never fewer than 3 epochs nor more than 12."""
-    return max(3, min(12, round(6500 / rows)))
+    """About 4,500 texts seen in all, but never fewer than 3 epochs nor more than 12."""
+    return max(3, min(12, round(4500 / rows)))
 
 
 def key(**facts: Mapping[str, Any] | str) -> str:
