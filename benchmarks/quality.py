@@ -1,13 +1,14 @@
 """Test accuracy of experts on real tasks, beside what they must beat, and of the router over them.
 
-For each task: the majority class, a logistic probe on the frozen model's pooled final states, `tt_lora`, and `lora` of rank 16
-trained by the same loop. Then one router over the `tt_lora` experts. All choices are made on validation rows carved out of
-train; the test file is only read to report. Everything is kept in homes below `--work`, so a second call goes on where the
-first one stopped.
+For each task: the majority class, a logistic probe on the frozen model's pooled final states, `tt_lora`, and
+`lora` of rank 16 trained by the same loop. Then one router over the `tt_lora` experts. All choices are made
+on validation rows carved out of train; the test file is only read to report. Everything is kept in homes
+below `--work`, so a second call goes on where the first one stopped.
 
     python -m benchmarks.quality --data FOLDER [--base-model smollm2-135m] [--rows 1500] [--json]
 
-`FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`, which is used as test.
+`FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`, which is
+used as test.
 """
 
 import argparse
@@ -37,7 +38,9 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 def main() -> None:
     """Measure, and print a table or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for homes and samples")
     parser.add_argument("--base-model", default="smollm2-135m")
@@ -64,7 +67,12 @@ def main() -> None:
 
 
 def measure(
-    registry: Registry, base: BaseModel, task: str, adapter: str, options: argparse.Namespace, row: dict[str, Any]
+    registry: Registry,
+    base: BaseModel,
+    task: str,
+    adapter: str,
+    options: argparse.Namespace,
+    row: dict[str, Any],
 ) -> None:
     """Train one expert and note its figures; the yardsticks are measured with the first adapter."""
     folder = options.data / task
@@ -87,7 +95,8 @@ def measure(
 
 
 def sample(path: Path, rows: int | None, seed: int, target: Path) -> Path:
-    """A file with `rows` rows drawn without replacement, in the file's order; the file itself when all are wanted."""
+    """A file with `rows` rows drawn without replacement, in the file's order; the file itself when all are
+    wanted."""
     if rows is None:
         return path
     with path.open(newline="", encoding="utf-8") as file:
@@ -141,10 +150,17 @@ def probe(features: Tensor, right: Tensor, places: dict[str, list[int]]) -> floa
         bias = torch.zeros(len(weight), requires_grad=True)
         optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
 
-        def closure(penalty: float = penalty, weight: Tensor = weight, bias: Tensor = bias, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
+        def closure(
+            penalty: float = penalty,
+            weight: Tensor = weight,
+            bias: Tensor = bias,
+            optimizer: torch.optim.LBFGS = optimizer,
+        ) -> Tensor:
             optimizer.zero_grad()
             logits = standard[places["train"]] @ weight.T + bias
-            loss = functional.cross_entropy(logits, right[places["train"]]) + penalty / 2 * weight.square().sum()
+            loss = (
+                functional.cross_entropy(logits, right[places["train"]]) + penalty / 2 * weight.square().sum()
+            )
             loss.backward()
             return loss
 
@@ -172,11 +188,24 @@ def route(registry: Registry, seed: int) -> dict[str, Any]:
 
 def show(report: dict[str, Any]) -> None:
     """The table as Markdown."""
-    columns = ["task", "majority", "probe", "tt_lora", "lora", "tt_lora_parameters", "lora_parameters", "tt_lora_seconds"]
+    columns = [
+        "task",
+        "majority",
+        "probe",
+        "tt_lora",
+        "lora",
+        "tt_lora_parameters",
+        "lora_parameters",
+        "tt_lora_seconds",
+    ]
     print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns))
     for row in report["tasks"]:
         cells = [row.get(name, "") for name in columns]
-        print("| " + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells) + " |")
+        print(
+            "| "
+            + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells)
+            + " |"
+        )
     print(json.dumps(report.get("router"), indent=2))
 
 

@@ -1,8 +1,9 @@
 """The frozen base model: tokens in, hidden states out, with two places where others may look in or add to it.
 
-Hooks sit on every layer and every linear layer of an unmodified Hugging Face model. They do nothing until a `Visitor` is
-passed to a forward: then it sees the hidden states that enter each layer and may add a delta to each linear layer's
-output. The visitor lives in thread-local state for the length of one call, so threads do not disturb each other.
+Hooks sit on every layer and every linear layer of an unmodified Hugging Face model. They do nothing until a
+`Visitor` is passed to a forward: then it sees the hidden states that enter each layer and may add a delta to
+each linear layer's output. The visitor lives in thread-local state for the length of one call, so threads do
+not disturb each other.
 """
 
 import copy
@@ -60,7 +61,8 @@ class BaseModel:
     def __init__(self, source: sources.Source, device: str) -> None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        # Attention weights underflow into denormal numbers, which slow training on a CPU to little more than half speed.
+        # Attention weights underflow into denormal numbers, which slow training on a CPU to little more than
+        # half speed.
         torch.set_flush_denormal(True)
         self.device = choose_device(device)
         load = {"trust_remote_code": False, "local_files_only": True}
@@ -89,17 +91,21 @@ class BaseModel:
         self._install(stack)
 
     @classmethod
-    def load(cls, spec: str | None = None, *, device: str = "auto", on_progress: Progress = silent) -> "BaseModel":
+    def load(
+        cls, spec: str | None = None, *, device: str = "auto", on_progress: Progress = silent
+    ) -> "BaseModel":
         """Resolve a spec (see `trainer.sources`) and load what it names."""
         return cls(sources.resolve(spec, on_progress=on_progress), device)
 
     @property
     def pooling(self) -> int:
-        """Index of the pooled state that a head reads: the last token's of a decoder, the mean of an encoder."""
+        """Index of the pooled state that a head reads: the last token's of a decoder, the mean of an
+        encoder."""
         return LAST if self.is_decoder else MEAN
 
     def targets(self, suffixes: Sequence[str], first_layer: int) -> dict[tuple[int, str], tuple[int, int]]:
-        """Linear layers that adapters attach to: `(layer, module) -> (inputs, outputs)`, from `first_layer` on.
+        """Linear layers that adapters attach to: `(layer, module) -> (inputs, outputs)`, from `first_layer`
+        on.
 
         Raises:
             NotFoundError: no linear layer has one of these suffixes.
@@ -107,8 +113,12 @@ class BaseModel:
         chosen = {name: size for name, size in self._linear.items() if name.rsplit(".", 1)[-1] in suffixes}
         if not chosen:
             known = sorted({name.rsplit(".", 1)[-1] for name in self._linear})
-            raise NotFoundError(f"no linear layer called {', '.join(suffixes)}; this model has {', '.join(known)}")
-        return {(layer, name): size for layer in range(first_layer, self.layers) for name, size in chosen.items()}
+            raise NotFoundError(
+                f"no linear layer called {', '.join(suffixes)}; this model has {', '.join(known)}"
+            )
+        return {
+            (layer, name): size for layer in range(first_layer, self.layers) for name, size in chosen.items()
+        }
 
     def tokenize(self, texts: Sequence[Text], max_length: int) -> list[Tokens]:
         """Token ids of each text, cut at `max_length` tokens. An empty text becomes one end token."""
@@ -121,7 +131,8 @@ class BaseModel:
 
     def _tokenize_one(self, text: str, pair: str | None, max_length: int) -> Tokens:
         if pair is not None and self.is_decoder:
-            # Decoders have no separator of their own: without one, "a b" + "c" and "a" + "b c" would be the same text.
+            # Decoders have no separator of their own: without one, "a b" + "c" and "a" + "b c" would be the
+            # same text.
             encoded = self.tokenizer(f"{text}\n{pair}", verbose=False)
         else:
             encoded = self.tokenizer(text, pair, verbose=False)
@@ -157,12 +168,15 @@ class BaseModel:
         except Stop:
             return
 
-    def forward_from(self, layer: int, hidden: Tensor, batch: Batch, visitor: Visitor | None = None) -> Tensor:
+    def forward_from(
+        self, layer: int, hidden: Tensor, batch: Batch, visitor: Visitor | None = None
+    ) -> Tensor:
         """Final hidden states, going on from the states that enter `layer`; only layers >= `layer` run."""
         return self._run(self._upper(layer), batch, visitor, inputs_embeds=hidden)
 
     def can_resume_at(self, layer: int) -> bool:
-        """Whether going on from `layer` gives the same states as the whole model, tried on a short padded batch."""
+        """Whether going on from `layer` gives the same states as the whole model, tried on a short padded
+        batch."""
         batch = self.batch(self.tokenize(["a first short text", "another one, longer than the first"], 16))
         tap = Taps([layer])
         with torch.no_grad():
@@ -203,8 +217,9 @@ class BaseModel:
         owner._modules[last] = stack[layer:]
         if "embeddings" in upper._modules:
             upper._modules["embeddings"] = _PassThrough()
-        upper.config = copy.copy(self.model.config)
-        upper.config.num_hidden_layers = self.layers - layer
+        config: Any = copy.copy(self.model.config)
+        config.num_hidden_layers = self.layers - layer
+        upper.config = config
         return upper
 
     def _install(self, stack: nn.ModuleList) -> None:
@@ -256,7 +271,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def default_first_layer(layers: int) -> int:
-    """Where routing reads and adapting begins: about 27 % of the depth, where a linear probe of the task is at its best."""
+    """Where routing reads and adapting begins: about 27 % of the depth, where a linear probe of the task is
+    at its best."""
     return max(1, round(0.27 * layers))
 
 
@@ -268,8 +284,11 @@ def _shallow(module: nn.Module) -> nn.Module:
 
 def _find_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
     lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    depth = int(model.config.num_hidden_layers)
+    config: Any = model.config
+    depth = int(config.num_hidden_layers)
     for name, module in lists:
         if len(module) == depth:
             return name, module
-    raise InvalidSettingError(f"{type(model).__name__} has no list of {depth} layers: not a transformer this can adapt")
+    raise InvalidSettingError(
+        f"{type(model).__name__} has no list of {depth} layers: not a transformer that can be adapted"
+    )

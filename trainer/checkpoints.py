@@ -1,4 +1,5 @@
-"""Training runs on disk: parameters, optimiser moments and the best state so far, as safetensors. Nothing is pickled."""
+"""Training runs on disk: parameters, optimiser moments and the best state so far, as safetensors. Nothing is
+pickled."""
 
 import os
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ class Checkpoint:
             raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason
 
     def load(self, module: ExpertModule, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Put module and optimiser back where they were; a fresh state if there is no checkpoint, or a damaged one."""
+        """Put module and optimiser back where they were; a fresh state if there is no checkpoint, or a
+        damaged one."""
         try:
             values, about = tensor_files.unpack(self.path.read_bytes())
         except (FileNotFoundError, DamagedError):

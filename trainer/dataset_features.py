@@ -1,7 +1,7 @@
 """What is computed once for a dataset and kept: pooled features, and the answers of its own expert.
 
-Both depend only on frozen things (base model, rows, layers, length limit, expert), so they are cached in the registry under
-a key of exactly those. A cache that is gone or damaged is computed again.
+Both depend only on frozen things (base model, rows, layers, length limit, expert), so they are cached in the
+registry under a key of exactly those. A cache that is gone or damaged is computed again.
 """
 
 import json
@@ -53,23 +53,33 @@ def pairs(rows: Sequence[Row]) -> list[tuple[str, str | None]]:
 def keep_features(registry: Registry, wanted: FeatureKey, features: Tensor) -> None:
     """Cache pooled features `(rows, layers, 2, hidden)` of a whole dataset, rows in its order."""
     content = tensor_files.pack({"features": features.numpy()}, {"layers": list(wanted.layers)})
-    registry.add_features(wanted.name, content, {"dataset": wanted.dataset_sha256, "layers": list(wanted.layers)})
+    registry.add_features(
+        wanted.name, content, {"dataset": wanted.dataset_sha256, "layers": list(wanted.layers)}
+    )
 
 
 def features_of(
-    registry: Registry, base: Callable[[], BaseModel], wanted: FeatureKey, data: TaskData, on_progress: Progress = silent
+    registry: Registry,
+    base: Callable[[], BaseModel],
+    wanted: FeatureKey,
+    data: TaskData,
+    on_progress: Progress = silent,
 ) -> Tensor:
     """Pooled features of a dataset: cached, or computed now. `base` is called only if the model must run."""
     content = registry.features(wanted.name)
     if content is not None:
         return torch.from_numpy(tensor_files.unpack(content)[0]["features"].copy())
     model = base()
-    found = encode(model, pairs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress)
+    found = encode(
+        model, pairs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress
+    )
     keep_features(registry, wanted, found.features)
     return found.features
 
 
-def keep_answers(registry: Registry, expert: Expert, dataset_sha256: str, answers: Sequence[str | None]) -> None:
+def keep_answers(
+    registry: Registry, expert: Expert, dataset_sha256: str, answers: Sequence[str | None]
+) -> None:
     """Cache what an expert answers to each row of a dataset, in its order; None where it was not asked."""
     content = canonical_json(list(answers)).encode()
     registry.add_features(_answers_name(expert, dataset_sha256), content, {"expert": expert.sha256})

@@ -1,7 +1,9 @@
-"""The rows of a dataset as the base model sees them: computed once, then read by training, routing and evaluation.
+"""The rows of a dataset as the base model sees them: computed once, then read by training, routing and
+evaluation.
 
-Up to `first_layer` nothing an expert does can change the states, so they depend only on the base model and the text.
-One pass over the lower layers gives both the pooled features that routers read and the states from which an expert trains.
+Up to `first_layer` nothing an expert does can change the states, so they depend only on the base model and
+the text. One pass over the lower layers gives both the pooled features that routers read and the states from
+which an expert trains.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +18,15 @@ from trainer.progress import Progress, silent
 from trainer.visitors import Taps, Visitor, pool
 
 STATE_BUDGET = 2 << 30
-"""Bytes of states kept in memory for one dataset; above it, each training step runs the lower layers again."""
+"""Bytes of states kept in memory for one dataset; above it, each training step runs the lower layers
+again."""
 
 EVALUATION_BATCH = 32
 
 
 def early_layers(first_layer: int) -> tuple[int, ...]:
-    """Where one-pass routers read: early layers side by side tell many tasks apart better than any one of them."""
+    """Where one-pass routers read: early layers side by side tell many tasks apart better than any one of
+    them."""
     return tuple(sorted({max(1, first_layer // 4), max(1, first_layer // 2), first_layer}))
 
 
@@ -76,7 +80,8 @@ def encode(
 
     Args:
         layers: whose entering states are pooled; `base.layers` stands for the final states.
-        resume_at: keep the states that enter this layer, unless they would not fit or the model cannot go on from them.
+        resume_at: keep the states that enter this layer, unless they would not fit or the model cannot go on
+            from them.
     """
     tokens = base.tokenize(texts, max_length)
     sizes = [len(one.ids) for one in tokens]
@@ -113,7 +118,8 @@ def by_length(sizes: Sequence[int], batch_size: int) -> Iterator[list[int]]:
 
 
 def shuffled_by_length(sizes: Sequence[int], batch_size: int, generator: torch.Generator) -> list[list[int]]:
-    """Random batches of about equal length: rows are shuffled, sorted within windows of 16 batches, batches shuffled."""
+    """Random batches of about equal length: rows are shuffled, sorted within windows of 16 batches, batches
+    shuffled."""
     order = torch.randperm(len(sizes), generator=generator).tolist()
     window = 16 * batch_size
     batches = []

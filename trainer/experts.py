@@ -1,9 +1,10 @@
-"""An expert in memory: the adapters of one task and its head, ready to train, to run or to freeze into bytes."""
+"""An expert in memory: the adapters of one task and its head, ready to train, to run or to freeze into
+bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from registry import Expert
 from registry import tensors as tensor_files
 from registry.errors import InvalidSettingError
 from trainer import kinds
+from trainer.adapters import LowRank
 from trainer.base_model import DEFAULT_TARGETS, BaseModel, default_first_layer
+from trainer.described import from_json, to_json
 from trainer.visitors import Visitor, pool
 
 
@@ -29,15 +32,6 @@ class Architecture:
     pooling: int
     max_length: int
     labels: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Architecture":
-        """The reverse of `to_json`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def design(
@@ -96,6 +90,8 @@ class ExpertModule(nn.Module):
         seed: of the adapters' start values; the same seed gives the same start.
     """
 
+    head: nn.Module
+
     def __init__(self, base: BaseModel, architecture: Architecture, seed: int = 0) -> None:
         super().__init__()
         self.architecture = architecture
@@ -119,7 +115,10 @@ class ExpertModule(nn.Module):
 
     def visitor(self) -> Factors:
         """The adapters as factors: formed once, used by every token of the batch."""
-        return Factors({place: adapter.factors() for place, adapter in zip(self.places, self.adapters, strict=True)})
+        adapters = cast(Iterable[LowRank], self.adapters)
+        return Factors(
+            {place: adapter.factors() for place, adapter in zip(self.places, adapters, strict=True)}
+        )
 
     def outputs(self, final: Tensor, mask: Tensor) -> Tensor:
         """The head's outputs for final states `(batch, length, hidden)`."""
@@ -129,7 +128,7 @@ class ExpertModule(nn.Module):
     def pack(self, about: Mapping[str, Any]) -> bytes:
         """The frozen form: one safetensors file with cores, head, and what they are."""
         named = {name: value.numpy(force=True) for name, value in self._named().items()}
-        return tensor_files.pack(named, {"architecture": self.architecture.to_json(), **about})
+        return tensor_files.pack(named, {"architecture": to_json(self.architecture), **about})
 
     def fill(self, values: Mapping[str, np.ndarray], subject: str) -> None:
         """Take frozen values.
@@ -160,7 +159,7 @@ def thaw(base: BaseModel, expert: Expert, values: Mapping[str, np.ndarray]) -> E
     Raises:
         DamagedError: the values do not fit the expert's own description.
     """
-    module = ExpertModule(base, Architecture.from_json(expert.config["architecture"]))
+    module = ExpertModule(base, from_json(Architecture, expert.config["architecture"]))
     module.fill(values, expert.name)
     return module.eval().requires_grad_(False)
 

@@ -1,7 +1,7 @@
 """Routers in memory: what a generation's router reads, and how it is frozen and thawed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from registry import Generation
 from registry import tensors as tensor_files
 from trainer import kinds
 from trainer.base_model import BaseModel
+from trainer.described import from_json
 from trainer.encoding import early_layers
 
 PASSES = ("one", "two")
@@ -23,8 +24,10 @@ class RouterDesign:
 
     Attributes:
         kind: router kind; kind_config: its `Config`.
-        layers: layers whose entering states it reads, empty for routers of text; `base.layers` stands for the final states.
-        passes: `one`: routed on the way through the base model; `two`: the base model runs once to route, once to answer.
+        layers: layers whose entering states it reads, empty for routers of text; `base.layers` stands for the
+            final states.
+        passes: `one`: routed on the way through the base model; `two`: the base model runs once to route,
+            once to answer.
         max_length: tokens read of a text.
     """
 
@@ -34,24 +37,18 @@ class RouterDesign:
     passes: str
     max_length: int
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "RouterDesign":
-        """The reverse of `to_json`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
 
 def layers_read(depth: int, passes: str, first_layer: int) -> tuple[int, ...]:
-    """The layers that routers of states read: early ones in one pass, the final states of all `depth` layers in two."""
+    """The layers that routers of states read: early ones in one pass, the final states of all `depth` layers
+    in two."""
     return early_layers(first_layer) if passes == "one" else (depth,)
 
 
 def pack(router: nn.Module, about: Mapping[str, Any]) -> bytes:
     """The frozen form of a router."""
-    return tensor_files.pack({name: value.numpy(force=True) for name, value in router.state_dict().items()}, about)
+    return tensor_files.pack(
+        {name: value.numpy(force=True) for name, value in router.state_dict().items()}, about
+    )
 
 
 def thaw(base: BaseModel, generation: Generation, values: Mapping[str, np.ndarray]) -> nn.Module:
@@ -60,11 +57,12 @@ def thaw(base: BaseModel, generation: Generation, values: Mapping[str, np.ndarra
     Raises:
         DamagedError: the values do not fit the generation's own description.
     """
-    plan = RouterDesign.from_json(generation.config["router"])
+    plan = from_json(RouterDesign, generation.config["router"])
     module = kinds.load("routers", plan.kind)
-    config = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.kind_config.items()}
     router: nn.Module = module.Router(
-        module.Config(**config), (len(plan.layers), 2, base.hidden), len(generation.experts)
+        from_json(module.Config, plan.kind_config),
+        (len(plan.layers), 2, base.hidden),
+        len(generation.experts),
     )
     own = router.state_dict()
     tensor_files.check(

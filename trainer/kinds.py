@@ -1,8 +1,8 @@
 """Finds adapter, router and task kinds: a kind is one module, and the module's name is the kind's name.
 
-Modules of `trainer.adapters`, `trainer.routers` and `trainer.tasks` are found by their file names; other distributions
-add theirs through the entry-point groups `expert_registry.adapters`, `expert_registry.routers`, `expert_registry.tasks`.
-Nothing is imported until it is asked for.
+Modules of `trainer.adapters`, `trainer.routers` and `trainer.tasks` are found by their file names; other
+distributions add theirs through the entry-point groups `expert_registry.adapters`, `expert_registry.routers`,
+`expert_registry.tasks`. Nothing is imported until it is asked for.
 """
 
 import importlib
@@ -31,7 +31,8 @@ def load(family: str, name: str) -> ModuleType:
     known = names(family)
     if name not in known:
         raise NotFoundError(
-            f"unknown {family.removesuffix('s')} kind {name!r}; known: {', '.join(known)}.{nearest(name, known)}"
+            f"unknown {family.removesuffix('s')} kind {name!r}; known: {', '.join(known)}."
+            f"{nearest(name, known)}"
         )
     for entry in entry_points(group=f"expert_registry.{family}", name=name):
         module: ModuleType = entry.load()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from registry import ConflictError, Expert, Generation, NotFoundError, Registry
 from trainer import experts, generations
 from trainer.base_model import BaseModel, Batch, Text, Tokens
+from trainer.described import from_json
 from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.generations import RouterDesign, joined
 from trainer.kinds import load as load_kind
@@ -65,7 +66,7 @@ class MoE:
         if generation is None:
             self.max_length = self.bank.experts[0].architecture.max_length
         else:
-            self.design = RouterDesign.from_json(generation.config["router"])
+            self.design = from_json(RouterDesign, generation.config["router"])
             self.max_length = self.design.max_length
 
     @classmethod
@@ -211,7 +212,7 @@ def fitting_base(
     base = base or BaseModel.load(record.spec, device=device, on_progress=on_progress)
     if base.record.fingerprint != fingerprint:
         raise ConflictError(
-            f"base model {base.record.name} ({base.record.fingerprint[:12]}) is not the one these experts stand on, "
-            f"{record.name} ({fingerprint[:12]}): give that one, its weights, config and tokenizer unchanged"
+            f"base model {base.record.name} ({base.record.fingerprint[:12]}) is not the one "
+            f"these experts stand on, {record.name} ({fingerprint[:12]}): give that one, its weights, config and tokenizer unchanged"
         )
     return base

@@ -1,7 +1,8 @@
 """Many frozen experts in memory, each text answered by its own: the factors of a layer stand side by side.
 
-Every adapter is a pair of factors, so experts of any kind, shape and rank share one bank: ranks are padded with zeros. A text
-gathers the factors of its own expert and multiplies by those alone; the cost does not grow with the number of experts.
+Every adapter is a pair of factors, so experts of any kind, shape and rank share one bank: ranks are padded
+with zeros. A text gathers the factors of its own expert and multiplies by those alone; the cost does not grow
+with the number of experts.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ NOBODY = -1
 
 
 class Bank:
-    """The factors of all experts: for each linear layer `A (experts, inputs, rank)` and `B (experts, rank, outputs)`."""
+    """The factors of all experts: for each linear layer `A (experts, inputs, rank)` and `B (experts, rank,
+    outputs)`."""
 
     def __init__(self, experts: Sequence[ExpertModule]) -> None:
         self.experts = list(experts)
@@ -38,13 +40,16 @@ class Bank:
         found: list[Tensor | None] = [None] * len(slots)
         for slot in slots.unique().tolist():
             rows = (slots == slot).nonzero()[:, 0]
-            for row, output in zip(rows.tolist(), self.experts[slot].outputs(final[rows], mask[rows]), strict=True):
+            for row, output in zip(
+                rows.tolist(), self.experts[slot].outputs(final[rows], mask[rows]), strict=True
+            ):
                 found[row] = output
         return [output for output in found if output is not None]
 
 
 class Chosen(Visitor):
-    """Adds each text's own expert. The choice is known before the forward: a forced expert, or an earlier pass."""
+    """Adds each text's own expert. The choice is known before the forward: a forced expert, or an earlier
+    pass."""
 
     def __init__(self, bank: Bank, slots: Tensor) -> None:
         self.bank, self.slots = bank, slots
@@ -61,11 +66,13 @@ class Chosen(Visitor):
 class RoutingFunction(Protocol):
     """A router in evaluation mode."""
 
-    def __call__(self, features: Features) -> Routing: ...
+    def __call__(self, features: Features) -> Routing:
+        """Choose among the experts."""
 
 
 class RoutedOnTheWay(Chosen):
-    """Chooses inside the forward: reads the states up to `max(layers)`, routes, and lets the experts act from there on.
+    """Chooses inside the forward: reads the states up to `max(layers)`, routes, and lets the experts act from
+    there on.
 
     Attributes:
         routing: the decision, once the forward has passed `max(layers)`.
@@ -94,7 +101,9 @@ def read_states(base: BaseModel, layers: Sequence[int], mask: Tensor, states: di
     return torch.stack([pool(states[layer], mask) for layer in layers], 1)
 
 
-def _stack(found: Sequence[tuple[Tensor, Tensor] | None], sample: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _stack(
+    found: Sequence[tuple[Tensor, Tensor] | None], sample: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
     rank = max(one[0].shape[1] for one in found if one is not None)
     a = sample[0].new_zeros(len(found), sample[0].shape[0], rank)
     b = sample[1].new_zeros(len(found), rank, sample[1].shape[1])

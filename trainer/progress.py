@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int, str], None]
-"""`(stage, done, total, note)`: `stage` names the work, `done` of `total` steps are finished, `note` is a short remark."""
+"""`(stage, done, total, note)`: `stage` names the work, `done` of `total` steps are finished, `note` is a
+short remark."""
 
 
 def silent(stage: str, done: int, total: int, note: str) -> None:

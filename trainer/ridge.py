@@ -1,8 +1,8 @@
 """Sums over the features of each task, from which ridge regression is solved exactly.
 
-Every task weighs the same, however many rows it has: its Gram matrix and mean are divided by its row count. Adding or
-removing one task adds or subtracts its own sums, so a fit built task by task equals the joint fit to rounding, and a
-removed task leaves nothing behind. No old rows are needed.
+Every task weighs the same, however many rows it has: its Gram matrix and mean are divided by its row count.
+Adding or removing one task adds or subtracts its own sums, so a fit built task by task equals the joint fit
+to rounding, and a removed task leaves nothing behind. No old rows are needed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,8 +44,11 @@ class RidgeSums:
 
     def remove(self, slot: int, task: TaskSums) -> None:
         """Take a task out, as if it had never been there; later slots move up by one."""
-        if self.gram is None or not torch.equal(self.means[slot], task.mean):
-            raise InvalidSettingError(f"slot {slot} does not hold these sums: give the sums that were added there")
+        holds = 0 <= slot < len(self.means) and torch.equal(self.means[slot], task.mean)
+        if self.gram is None or not holds:
+            raise InvalidSettingError(
+                f"slot {slot} does not hold these sums: give the sums that were added there"
+            )
         del self.means[slot]
         self.gram = self.gram - task.gram if self.means else None
 
@@ -56,14 +59,19 @@ class RidgeSums:
         tasks, means = len(self.means), torch.stack(self.means)
         centre = means.mean(0)
         covariance = self.gram / tasks - torch.outer(centre, centre)
-        variance = covariance.diagonal().clamp_min(1e-12)
+        # A feature that hardly moves far from zero has the rounding of its large squares for a variance.
+        rounding = 1e-10 * self.gram.diagonal() / tasks
+        variance = covariance.diagonal().maximum(rounding).clamp_min(1e-12)
         scale = variance.sqrt() if standardise else variance.mean().sqrt().expand_as(variance)
-        return RidgeSystem(centre, scale, covariance / torch.outer(scale, scale), (means - centre) / scale / tasks)
+        return RidgeSystem(
+            centre, scale, covariance / torch.outer(scale, scale), (means - centre) / scale / tasks
+        )
 
 
 @dataclass(frozen=True)
 class RidgeSystem:
-    """Normal equations on standardised features: correlation `(features, features)`, cross `(tasks, features)`."""
+    """Normal equations on standardised features: correlation `(features, features)`, cross `(tasks,
+    features)`."""
 
     centre: Tensor
     scale: Tensor
@@ -88,7 +96,12 @@ class RidgeFit:
 
 
 def fit_ridge(
-    tasks: Iterable[Tensor], features: Tensor, slots: Tensor, ridges: Sequence[float], *, standardise: bool = True
+    tasks: Iterable[Tensor],
+    features: Tensor,
+    slots: Tensor,
+    ridges: Sequence[float],
+    *,
+    standardise: bool = True,
 ) -> RidgeFit:
     """Solve for each ridge and keep the best on validation: by accuracy, then by likelihood.
 

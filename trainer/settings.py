@@ -1,4 +1,5 @@
-"""What a person may choose when an expert is made; what they leave open is settled from the data and the base model."""
+"""What a person may choose when an expert is made; what they leave open is settled from the data and the base
+model."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ class ExpertSettings:
     rank: int | None = None
     alpha: float | None = None
     first_layer: int | None = None
-    """The first layer that experts adapt and the one where one-pass routing reads; 27 % of the depth by default."""
+    """The first layer that experts adapt and the one where one-pass routing reads; 27 % of the depth by
+    default."""
     max_length: int = 128
     """Tokens read of a text; what is beyond is cut, and said so."""
     epochs: int | None = None

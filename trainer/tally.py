@@ -28,7 +28,8 @@ class Tally:
     def of(
         cls, task: str, truth: Sequence[str], sent: Sequence[str], routed: Sequence[str], own: Sequence[str]
     ) -> "Tally":
-        """From each row's right answer, the task it was sent to, the answer given there, and its own expert's answer."""
+        """From each row's right answer, the task it was sent to, the answer given there, and its own expert's
+        answer."""
         return cls(
             task=task,
             rows=len(truth),
@@ -47,14 +48,18 @@ def overall(tallies: Sequence[Tally]) -> dict[str, float]:
     """The three accuracies over all rows of all tasks together."""
     rows = sum(one.rows for one in tallies)
     return {
-        name: sum(one.metrics()[name] * one.rows for one in tallies) / rows for name in (ROUTING, ROUTED, ORACLE)
+        name: sum(one.metrics()[name] * one.rows for one in tallies) / rows
+        for name in (ROUTING, ROUTED, ORACLE)
     }
 
 
 def facts(tallies: Sequence[Tally], split: str) -> list[EvaluationFacts]:
     """As numbers for the registry: one of each metric for every task, and one over all."""
     rows = sum(one.rows for one in tallies)
-    total = [EvaluationFacts(metric=name, split=split, value=value, examples=rows) for name, value in overall(tallies).items()]
+    total = [
+        EvaluationFacts(metric=name, split=split, value=value, examples=rows)
+        for name, value in overall(tallies).items()
+    ]
     each = [
         EvaluationFacts(
             metric=name,

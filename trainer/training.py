@@ -1,6 +1,7 @@
 """Trains one expert: AdamW, warm-up and linear decay, early stopping on validation, the best state kept.
 
-Batches depend on seed and epoch alone, so a run that was killed goes on from its checkpoint and ends bit-equal on the CPU.
+Batches depend on seed and epoch alone, so a run that was killed goes on from its checkpoint and ends
+bit-equal on the CPU.
 """
 
 import copy
@@ -90,7 +91,11 @@ def train(
             state.loss_sum += _step(module, encoding, training, places, optimizer, settings.clip)
             state.step += 1
             on_progress("training", state.step, total, _note(state))
-            if save is not None and time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.step % steps_per_epoch:
+            if (
+                save is not None
+                and time.monotonic() - saved_at > CHECKPOINT_SECONDS
+                and state.step % steps_per_epoch
+            ):
                 save(optimizer, state)
                 saved_at = time.monotonic()
         _finish_epoch(module, encoding, validation, state, epoch, steps_per_epoch)
@@ -139,7 +144,9 @@ def _step(
     clip: float,
 ) -> float:
     final, mask = encoding.final([training.rows[place] for place in places], module.visitor())
-    loss: Tensor = module.kind.loss(module.outputs(final, mask), training.targets[list(places)].to(final.device))
+    loss: Tensor = module.kind.loss(
+        module.outputs(final, mask), training.targets[list(places)].to(final.device)
+    )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(module.parameters(), clip)

@@ -13,10 +13,12 @@ class Visitor:
     """What may look into, and add to, one forward. The plain visitor does neither."""
 
     def enter(self, layer: int, hidden: Tensor) -> None:
-        """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final states."""
+        """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final
+        states."""
 
     def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for nothing."""
+        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for
+        nothing."""
         return None
 
 
@@ -54,7 +56,8 @@ class StopAt(Visitor):
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """`(batch, 2, hidden)`: the mean over a text's tokens, and the state of its last token. Padding never counts."""
+    """`(batch, 2, hidden)`: the mean over a text's tokens, and the state of its last token. Padding never
+    counts."""
     weight = mask.unsqueeze(-1).to(hidden.dtype)
     mean = (hidden * weight).sum(1) / weight.sum(1)
     last = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]

@@ -1,4 +1,5 @@
-"""LoRA: the update of a linear layer as two matrices (arXiv 2106.09685). The yardstick for every other adapter."""
+"""LoRA: the update of a linear layer as two matrices (arXiv 2106.09685). The yardstick for every other
+adapter."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ class Adapter(nn.Module):
         InvalidSettingError: a rank below 1 or above what the layer can carry.
     """
 
-    def __init__(self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str) -> None:
+    def __init__(
+        self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
+    ) -> None:
         super().__init__()
         most = min(inputs, outputs)
         if not 1 <= config.rank <= most:

@@ -1,9 +1,11 @@
-"""TT-LoRA: the update of a linear layer held as tensor-train cores (arXiv 2504.21190, section 3; arXiv 2408.01008).
+"""TT-LoRA: the update of a linear layer held as tensor-train cores (arXiv 2504.21190, section 3; arXiv
+2408.01008).
 
-Cores `G_k` have shape `(r_{k-1}, d_k, r_k)`, input modes first, then output modes, `r_0 = r_d = 1`. The flat input index runs
-with the first input mode fastest, the flat output index with the first output mode slowest, as in the authors' contraction.
-Contracting the input cores gives `A (inputs, r)`, the output cores `B (r, outputs)`, with `r` the rank at the boundary:
-a TT-LoRA adapter is exactly a LoRA of that rank, and that is the form in which it trains and runs.
+Cores `G_k` have shape `(r_{k-1}, d_k, r_k)`, input modes first, then output modes, `r_0 = r_d = 1`. The flat
+input index runs with the first input mode fastest, the flat output index with the first output mode slowest,
+as in the authors' contraction. Contracting the input cores gives `A (inputs, r)`, the output cores `B (r,
+outputs)`, with `r` the rank at the boundary: a TT-LoRA adapter is exactly a LoRA of that rank, and that is
+the form in which it trains and runs.
 """
 
 import math
@@ -29,14 +31,16 @@ class Config:
     input_cores: int = 2
     output_cores: int = 2
     shapes: dict[str, list[list[int]]] | None = None
-    """Fixed modes `[[inputs...], [outputs...]]` by `inputs x outputs`; sizes not listed are factorised automatically."""
+    """Fixed modes `[[inputs...], [outputs...]]` by `inputs x outputs`; sizes not listed are factorised
+    automatically."""
     zero_start: bool = True
     """The last core starts at zero, so that an untrained expert equals the base model."""
 
 
 PRESETS = {
     "default": Config(),
-    # The shapes of the paper for Llama-3.2-1B; its cores start at unit norm, so the update is not zero at the start.
+    # The shapes of the paper for Llama-3.2-1B; its cores start at unit norm, so the update is not zero at the
+    # start.
     "paper": Config(
         rank=5,
         alpha=16.0,
@@ -77,7 +81,9 @@ def factorise(size: int, parts: int) -> list[int]:
     if parts == 1:
         return [size]
     options = (
-        [divisor, *factorise(size // divisor, parts - 1)] for divisor in range(1, size + 1) if size % divisor == 0
+        [divisor, *factorise(size // divisor, parts - 1)]
+        for divisor in range(1, size + 1)
+        if size % divisor == 0
     )
     return sorted(min(options, key=lambda factors: (sum(factors), max(factors))), reverse=True)
 
@@ -97,7 +103,9 @@ class Adapter(nn.Module):
         InvalidSettingError: a rank below 1 or above what the layer can carry.
     """
 
-    def __init__(self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str) -> None:
+    def __init__(
+        self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
+    ) -> None:
         super().__init__()
         self.alpha = config.alpha
         self.input_modes, self.output_modes = modes(config, inputs, outputs)

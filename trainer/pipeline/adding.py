@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from registry import ConflictError, Expert, Registry
+from registry.names import check_task
 from registry.records import EvaluationFacts, RunFacts
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
 from trainer.data import TaskData, read_task
 from trainer.dataset_features import FeatureKey, keep_answers, keep_features, pairs
+from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import Architecture, ExpertModule, design
 from trainer.progress import Progress, silent
@@ -59,10 +61,12 @@ def add_task(
 ) -> AddedTask:
     """Read and check rows, train an expert on them, freeze it as the task's next version.
 
-    A run that was killed goes on where its last checkpoint left it when it is called again with the same rows and settings.
+    A run that was killed goes on where its last checkpoint left it when it is called again with the same rows
+    and settings.
 
     Args:
-        data: CSV, TSV or JSON Lines file; `validation` and `test`: files of those rows, otherwise set aside from `data`.
+        data: CSV, TSV or JSON Lines file; `validation` and `test`: files of those rows, otherwise set aside
+            from `data`.
         name: of the task; by default the file's name.
         text, text_pair, label: columns, where their names do not say it.
         base_model: a spec (see `trainer.sources`) or a loaded base model.
@@ -86,12 +90,17 @@ def add_task(
         test=test,
     )
     task = task_name(data) if name is None else name
+    check_task(task)
     _refuse_other_kind(registry, task, rows.kind)
     training = settings.training(rows.counts()["train"])
-    base = base_model if isinstance(base_model, BaseModel) else BaseModel.load(base_model, device=device, on_progress=on_progress)
+    base = (
+        base_model
+        if isinstance(base_model, BaseModel)
+        else BaseModel.load(base_model, device=device, on_progress=on_progress)
+    )
     architecture = _design(base, rows, settings)
     run_key = key(
-        base_model=base.record.fingerprint, architecture=architecture.to_json(), training=asdict(training)
+        base_model=base.record.fingerprint, architecture=to_json(architecture), training=asdict(training)
     )
     content = rows.to_jsonl()
     digest = hashlib.sha256(content).hexdigest()
@@ -127,7 +136,7 @@ def add_task(
         dataset=dataset.version,
         base_model=base.record.fingerprint,
         adapter=architecture.adapter,
-        config={"architecture": architecture.to_json(), "training": asdict(training)},
+        config={"architecture": to_json(architecture), "training": asdict(training)},
         labels=rows.labels,
         parameters=module.parameter_count,
         payload=module.pack({"task": task, "base_model": base.record.fingerprint, "dataset": digest}),
@@ -152,7 +161,8 @@ def add_task(
 
 
 def task_name(path: str | Path) -> str:
-    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become `_`."""
+    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become
+    `_`."""
     return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]
 
 
@@ -240,7 +250,9 @@ def _measure(
         for place, answer in zip(held_out.rows, module.kind.answers(found, rows.labels), strict=True):
             answers[place] = answer.label
         for metric, value in module.kind.score(found, held_out.targets).items():
-            measured.append(EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows)))
+            measured.append(
+                EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows))
+            )
     return measured, answers
 
 

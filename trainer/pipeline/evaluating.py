@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
 from registry import Expert, Registry
 from registry.errors import DataRefusedError, InvalidSettingError, nearest
 from registry.names import ROUTER, parse
@@ -58,23 +57,34 @@ def evaluate(
     if ref is not None and parse(ref).subject != ROUTER:
         return _expert(registry, registry.expert(ref), split, data, device, on_progress)
     if data is not None:
-        raise InvalidSettingError("rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`")
+        raise InvalidSettingError(
+            "rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`"
+        )
     return _generation(registry, ref, split, device, on_progress)
 
 
 def _expert(
-    registry: Registry, expert: Expert, split: str, data: str | Path | None, device: str, on_progress: Progress
+    registry: Registry,
+    expert: Expert,
+    split: str,
+    data: str | Path | None,
+    device: str,
+    on_progress: Progress,
 ) -> Report:
     base = fitting_base(registry, expert.base_model, None, device, on_progress)
     module = thawed(registry, base, expert)
     rows = _held_out(registry, expert, split) if data is None else _from_file(data, expert)
-    encoding = encode(base, pairs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress)
+    encoding = encode(
+        base, pairs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress
+    )
     found = outputs(module, encoding, range(len(rows)))
     metrics = module.kind.score(found, module.kind.targets(rows, expert.labels))
     return Report(subject=expert.name, metrics=metrics, examples=len(rows))
 
 
-def _generation(registry: Registry, ref: str | None, split: str, device: str, on_progress: Progress) -> Report:
+def _generation(
+    registry: Registry, ref: str | None, split: str, device: str, on_progress: Progress
+) -> Report:
     moe = MoE.load(registry, ref, device=device, on_progress=on_progress)
     tallies = []
     for expert in moe.experts:
@@ -119,6 +129,7 @@ def _refuse_unknown(rows: Sequence[Row], expert: Expert, path: str) -> None:
         label = row.values[target]
         if expert.labels and label not in expert.labels:
             raise DataRefusedError(
-                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: {', '.join(expert.labels)}."
+                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: "
+                f"{', '.join(expert.labels)}."
                 f"{nearest(label, expert.labels)}"
             )

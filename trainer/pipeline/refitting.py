@@ -9,6 +9,7 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from registry import ConflictError, Dataset, Expert, Generation, NotFoundError, Registry
 from registry.errors import InvalidSettingError
@@ -17,6 +18,7 @@ from trainer import generations, kinds
 from trainer.base_model import BaseModel
 from trainer.data import SPLITS, TaskData
 from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs, rows_of
+from trainer.described import from_json, to_json
 from trainer.experts import Architecture
 from trainer.generations import PASSES, RouterDesign, joined, layers_read, parameter_count
 from trainer.moe import MoE, fitting_base
@@ -34,9 +36,10 @@ class RetrainedRouter:
 
     Attributes:
         created: False when the newest generation already has these experts and settings.
-        metrics: by split; `routing_accuracy`: share of rows sent to their own expert; `routed_accuracy`: share answered
-            rightly by the expert the router chose; `oracle_accuracy`: by their own expert.
-        per_task: the same by task, on test; candidates: validation routing accuracy of each router kind tried.
+        metrics: by split; `routing_accuracy`: share of rows sent to their own expert; `routed_accuracy`:
+            share answered rightly by the expert the router chose; `oracle_accuracy`: by their own expert.
+        per_task: the same by task, on test; candidates: validation routing accuracy of each router kind
+            tried.
         confusion: of each task's test rows, how many went to which task.
     """
 
@@ -74,10 +77,11 @@ def retrain_router(
     device: str = "auto",
     on_progress: Progress = silent,
 ) -> RetrainedRouter:
-    """Fit a router over the newest expert of each task, or over those named, and freeze it as the next generation.
+    """Fit a router over the newest expert of each task, or over those named, and freeze it as the next
+    generation.
 
-    Reads cached features; the base model runs only for rows whose features or answers are not cached, and for test rows that
-    the router sends to another expert.
+    Reads cached features; the base model runs only for rows whose features or answers are not cached, and for
+    test rows that the router sends to another expert.
 
     Args:
         router: a router kind, or `auto`: all kinds are fitted and validation picks.
@@ -103,13 +107,14 @@ def retrain_router(
     members = [_member(registry, base, expert, layers, max_length, on_progress) for expert in chosen]
     examples = {split: _examples(members, split) for split in SPLITS}
     fitted: dict[str, nn.Module] = {}
-    scores: dict[str, float] = {}
+    judged: dict[str, tuple[float, float]] = {}
     for name, module in modules.items():
         fitted[name] = module.fit(
             module.Config(), examples["train"], examples["validation"], len(members), seed, on_progress
         )
-        scores[name] = _routing_accuracy(fitted[name], examples["validation"])
-    best = max(scores, key=lambda name: (scores[name], modules[name].READS == "states", name == "closed_form"))
+        judged[name] = _judge(fitted[name], examples["validation"])
+    best = max(judged, key=lambda name: judged[name])
+    scores = {name: accuracy for name, (accuracy, _) in judged.items()}
     plan = RouterDesign(
         kind=best,
         kind_config=asdict(modules[best].Config()),
@@ -119,7 +124,7 @@ def retrain_router(
     )
     generation = registry.add_generation(
         router=best,
-        config={"router": plan.to_json(), "settings": settings, "candidates": scores},
+        config={"router": to_json(plan), "settings": settings, "candidates": scores},
         base_model=chosen[0].base_model,
         experts=[expert.name for expert in chosen],
         parameters=parameter_count(fitted[best]),
@@ -145,18 +150,26 @@ def retrain_router(
 def _chosen(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
     found = registry.experts() if names is None else [registry.expert(name) for name in names]
     if not found:
-        raise NotFoundError("there is no expert to route to yet: add one with `registry add-task --data FILE`")
+        raise NotFoundError(
+            "there is no expert to route to yet: add one with `registry add-task --data FILE`"
+        )
     twice = [task for task, count in Counter(expert.task for expert in found).items() if count > 1]
     if twice:
         raise ConflictError(f"{twice[0]} is named more than once: a router takes one version of each task")
     bases = {expert.base_model for expert in found}
     if len(bases) > 1:
-        each = ", ".join(f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found)
-        raise ConflictError(f"one router needs experts of one base model, these differ: {each}; name some with --expert")
+        each = ", ".join(
+            f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found
+        )
+        raise ConflictError(
+            f"one router needs experts of one base model, these differ: {each}; name some with --expert"
+        )
     return found
 
 
-def _same_as_newest(registry: Registry, chosen: Sequence[Expert], settings: dict[str, object]) -> Generation | None:
+def _same_as_newest(
+    registry: Registry, chosen: Sequence[Expert], settings: dict[str, object]
+) -> Generation | None:
     known = registry.generations()
     if not known or known[-1].experts != tuple(expert.name for expert in chosen):
         return None
@@ -164,8 +177,9 @@ def _same_as_newest(registry: Registry, chosen: Sequence[Expert], settings: dict
 
 
 def _reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> tuple[tuple[int, ...], int]:
-    """The layers a router of states reads, and how much of a text: such that every expert of the pool can follow it."""
-    plans = [Architecture.from_json(expert.config["architecture"]) for expert in chosen]
+    """The layers a router of states reads, and how much of a text: such that every expert of the pool can
+    follow it."""
+    plans = [from_json(Architecture, expert.config["architecture"]) for expert in chosen]
     depth = registry.base_model(chosen[0].base_model).layers
     first_layer = min(plan.first_layer for plan in plans)
     return layers_read(depth, passes, first_layer), max(plan.max_length for plan in plans)
@@ -195,9 +209,12 @@ def _examples(members: Sequence[Member], split: str) -> Examples:
     return Examples(Features(torch.cat(states), texts), torch.tensor(slots))
 
 
-def _routing_accuracy(router: nn.Module, examples: Examples) -> float:
+def _judge(router: nn.Module, examples: Examples) -> tuple[float, float]:
+    """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
     with torch.no_grad():
-        return routing_accuracy(router(examples.features), examples.slots)
+        routing = router(examples.features)
+        likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
+    return routing_accuracy(routing, examples.slots), likelihood
 
 
 def _measure(
@@ -208,13 +225,12 @@ def _measure(
     base: Callable[[], BaseModel],
     on_progress: Progress,
 ) -> list[EvaluationFacts]:
-    """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record already."""
+    """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record
+    already."""
     moe = cache(lambda: MoE.load(registry, generation.name, base=base()))
     measured = []
     for split in SPLITS[1:]:
-        tallies = [
-            _tally(registry, members, slot, split, router, moe) for slot in range(len(members))
-        ]
+        tallies = [_tally(registry, members, slot, split, router, moe) for slot in range(len(members))]
         on_progress(f"measuring on {split}", 1, 1, "")
         measured += facts(tallies, split)
     return measured
@@ -255,7 +271,10 @@ def _nothing_to_do(registry: Registry, generation: Generation, clock: float) -> 
 
 
 def _result(
-    generation: Generation, created: bool, measured: Sequence[Evaluation] | Sequence[EvaluationFacts], clock: float
+    generation: Generation,
+    created: bool,
+    measured: Sequence[Evaluation] | Sequence[EvaluationFacts],
+    clock: float,
 ) -> RetrainedRouter:
     found = scores(measured)
     return RetrainedRouter(

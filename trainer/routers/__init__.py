@@ -2,10 +2,12 @@
 
 - `Config`: a frozen dataclass of JSON values, stored with the generation.
 - `READS`: `"states"` if it needs pooled hidden states, `"text"` if the text alone will do.
-- `Router(config, shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots` experts.
-  Its `state_dict` is all that is frozen.
-- `forward(features) -> Routing`: weights >= 0 that sum to 1. Padding and batch never matter; evaluation is deterministic.
-- `fit(config, training, validation, slots, seed, on_progress) -> Router`: validation chooses what has to be chosen.
+- `Router(config, shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots`
+  experts. Its `state_dict` is all that is frozen.
+- `forward(features) -> Routing`: weights >= 0 that sum to 1. Padding and batch never matter; evaluation is
+  deterministic.
+- `fit(config, training, validation, slots, seed, on_progress) -> Router`: validation chooses what has to be
+  chosen.
 """
 
 from collections.abc import Sequence
@@ -22,7 +24,8 @@ class Features:
     """What routers read of a batch of texts.
 
     Attributes:
-        states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; None for routers of text.
+        states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; None for routers of
+            text.
         texts: the texts, pairs joined by a line break.
     """
 
@@ -78,9 +81,11 @@ def from_logits(logits: Tensor) -> Routing:
 
 
 def best_temperature(logits: Tensor, slots: Tensor) -> float:
-    """The divisor of the logits under which the right slots are most likely (temperature scaling, arXiv 1706.04599)."""
+    """The divisor of the logits under which the right slots are most likely (temperature scaling, arXiv
+    1706.04599)."""
     losses = [
-        torch.nn.functional.cross_entropy(logits.double() / temperature, slots).item() for temperature in TEMPERATURES
+        torch.nn.functional.cross_entropy(logits.double() / temperature, slots).item()
+        for temperature in TEMPERATURES
     ]
     return float(TEMPERATURES[int(torch.tensor(losses).argmin())])
 

@@ -1,7 +1,8 @@
-"""Ridge regression on pooled states, solved from sums kept per task: exact, without old rows, in well under a second.
+"""Ridge regression on pooled states, solved from sums kept per task: exact, without old rows, in well under a
+second.
 
-The router of TT-LoRA MoE is a linear probe in all but name (its task loss has no gradient through a hard top-1), so it is
-solved instead of trained. Validation picks the ridge and the temperature.
+The router of TT-LoRA MoE is a linear probe in all but name (its task loss has no gradient through a hard
+top-1), so it is solved instead of trained. Validation picks the ridge and the temperature.
 """
 
 from collections.abc import Sequence
@@ -41,9 +42,15 @@ class Router(nn.Module):
 
 
 def fit(
-    config: Config, training: Examples, validation: Examples, slots: int, seed: int, on_progress: Progress = silent
+    config: Config,
+    training: Examples,
+    validation: Examples,
+    slots: int,
+    seed: int,
+    on_progress: Progress = silent,
 ) -> Router:
-    """Sum each task, solve, keep the ridge that validation likes best. Nothing is random: the seed is not used."""
+    """Sum each task, solve, keep the ridge that validation likes best. Nothing is random: the seed is not
+    used."""
     read = _read(training.features)
     tasks = (read[training.slots == slot] for slot in range(slots))
     found = fit_ridge(tasks, _read(validation.features), validation.slots, config.ridges)

@@ -1,9 +1,11 @@
-"""Ridge regression on hashed words and word pairs: never runs the model. The baseline every other router must beat."""
+"""Ridge regression on hashed words and word pairs: never runs the model. The baseline every other router must
+beat."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +38,21 @@ class Router(nn.Module):
 
     def forward(self, features: Features) -> Routing:
         """Softmax of the ridge scores."""
-        return from_logits(self.linear(count_words(features.texts, self.linear.in_features)) / self.temperature)
+        return from_logits(
+            self.linear(count_words(features.texts, self.linear.in_features)) / self.temperature
+        )
 
 
 def fit(
-    config: Config, training: Examples, validation: Examples, slots: int, seed: int, on_progress: Progress = silent
+    config: Config,
+    training: Examples,
+    validation: Examples,
+    slots: int,
+    seed: int,
+    on_progress: Progress = silent,
 ) -> Router:
-    """Sum each task, solve, keep the ridge that validation likes best. Nothing is random: the seed is not used."""
+    """Sum each task, solve, keep the ridge that validation likes best. Nothing is random: the seed is not
+    used."""
     counts = count_words(training.features.texts, config.buckets)
     tasks = (counts[training.slots == slot] for slot in range(slots))
     held_out = count_words(validation.features.texts, config.buckets)
@@ -55,11 +65,12 @@ def fit(
 
 
 def count_words(texts: Sequence[str], buckets: int) -> Tensor:
-    """Square roots of hashed counts of words and neighbouring pairs, `(texts, buckets)`, each row of unit length."""
+    """Square roots of hashed counts of words and neighbouring pairs, `(texts, buckets)`, each row of unit
+    length."""
     counts = torch.zeros(len(texts), buckets)
     for row, text in enumerate(texts):
         words = WORD.findall(text.casefold())
-        for gram in [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]:
+        for gram in [*words, *(f"{a} {b}" for a, b in pairwise(words))]:
             counts[row, int.from_bytes(blake2b(gram.encode(), digest_size=4).digest()) % buckets] += 1
     counts = counts.sqrt()
     return counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-12)

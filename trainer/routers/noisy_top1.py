@@ -1,8 +1,10 @@
-"""The router of TT-LoRA MoE (arXiv 2504.21190, section 3.3): one linear gate, with learned noise while it trains.
+"""The router of TT-LoRA MoE (arXiv 2504.21190, section 3.3): one linear gate, with learned noise while it
+trains.
 
-`g(h) = h W_gate + N(0, 1) * softplus(h' W_noise + b)`, `h` the last token's state, `h'` the mean state, as in the authors'
-code; top-1. Unlike that code the noise is off at evaluation, so that the same text always goes the same way. The layer read
-is the deepest one the features hold: layer k for one-pass routing, the last for two passes.
+`g(h) = h W_gate + N(0, 1) * softplus(h' W_noise + b)`, `h` the last token's state, `h'` the mean state, as in
+the authors' code; top-1. Unlike that code the noise is off at evaluation, so that the same text always goes
+the same way. The layer read is the deepest one the features hold: layer k for one-pass routing, the last for
+two passes.
 """
 
 from collections.abc import Sequence
@@ -32,6 +34,10 @@ class Config:
 class Router(nn.Module):
     """4,097 E parameters for E experts at hidden size 2,048: gate 2,048 E, noise 2,048 E + E."""
 
+    centre: Tensor
+    scale: Tensor
+    temperature: Tensor
+
     def __init__(self, config: Config, shape: Sequence[int], slots: int) -> None:
         super().__init__()
         hidden = shape[-1]
@@ -58,9 +64,15 @@ class Router(nn.Module):
 
 
 def fit(
-    config: Config, training: Examples, validation: Examples, slots: int, seed: int, on_progress: Progress = silent
+    config: Config,
+    training: Examples,
+    validation: Examples,
+    slots: int,
+    seed: int,
+    on_progress: Progress = silent,
 ) -> Router:
-    """Adam on the cross-entropy of the noisy scores, every slot weighing the same; stops when validation stops improving."""
+    """Adam on the cross-entropy of the noisy scores, every slot weighing the same; stops when validation
+    stops improving."""
     states = training.features.states
     assert states is not None
     generator = torch.Generator().manual_seed(seed)

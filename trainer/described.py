@@ -1,0 +1,22 @@
+"""Dataclasses as JSON objects and back: how the description of an expert or a router is stored with it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+Description = TypeVar("Description")
+
+
+def to_json(description: Any) -> dict[str, Any]:
+    """The fields of a dataclass; tuples become lists."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(description).items()
+    }
+
+
+def from_json(kind: type[Description], values: Mapping[str, Any]) -> Description:
+    """The dataclass whose `to_json` gave `values`: its sequences are tuples."""
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
