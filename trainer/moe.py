@@ -213,6 +213,7 @@ def fitting_base(
     if base.record.fingerprint != fingerprint:
         raise ConflictError(
             f"base model {base.record.name} ({base.record.fingerprint[:12]}) is not the one "
-            f"these experts stand on, {record.name} ({fingerprint[:12]}): give that one, its weights, config and tokenizer unchanged"
+            f"these experts stand on, {record.name} ({fingerprint[:12]}): "
+            "give that one, its weights, config and tokenizer unchanged"
         )
     return base
