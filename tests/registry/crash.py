@@ -7,7 +7,6 @@ After each kill the home must be clean and doing the same again must work. Print
 import argparse
 import json
 import shutil
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from registry import Registry, migration
 from registry.database import FILE
+from registry.sqlite import driver
 from tests.registry.forks import killed_at
 from tests.registry.samples import add_expert, add_generation
 
@@ -108,7 +108,7 @@ def migrating(folder: Path, _rounds: int, every: int) -> Counter[str]:
 
 def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table, and every trigger."""
-    with closing(sqlite3.connect(home / FILE)) as connection:
+    with closing(driver.connect(home / FILE)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         found = {
             name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)

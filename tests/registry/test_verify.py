@@ -1,7 +1,6 @@
 """Verify finds every change to what is stored, and tells it from what a crash may leave."""
 
 import random
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from registry import Problem, Registry
 from registry.database import FILE
 from registry.errors import DamagedError, RegistryError
+from registry.sqlite import driver
 from tests.registry.samples import add_expert, payload
 
 
@@ -21,7 +21,7 @@ def overwrite(path: Path, content: bytes) -> None:
 
 def tamper(home: Path, statement: str) -> None:
     """Changes rows the way nobody can by accident: without the triggers."""
-    with closing(sqlite3.connect(home / FILE, isolation_level=None)) as connection:
+    with closing(driver.connect(home / FILE, isolation_level=None)) as connection:
         triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
@@ -172,7 +172,7 @@ def test_any_flipped_bit_of_the_database_is_harmless_or_a_clear_error(filled: Re
 
 
 def test_a_missing_trigger_is_found(filled: Registry) -> None:
-    with closing(sqlite3.connect(filled.home / FILE)) as connection:
+    with closing(driver.connect(filled.home / FILE)) as connection:
         connection.execute("DROP TRIGGER experts_frozen_update")
     assert filled.verify() == [
         Problem(
