@@ -7,13 +7,14 @@ to rounding, and a removed task leaves nothing behind. No old rows are needed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from registry.errors import InvalidSettingError
-from trainer.routers import best_temperature
+from trainer.routers import Routing, best_temperature, from_logits
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,29 @@ class RidgeFit:
     weight: Tensor
     bias: Tensor
     temperature: float
+
+
+class LinearRouter(nn.Module):
+    """Linear scores over some features: what routers solved by ridge have in common."""
+
+    temperature: Tensor
+
+    def __init__(self, inputs: int, slots: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, slots)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def score(self, features: Tensor) -> Routing:
+        """Softmax of the sharpened scores of features `(batch, inputs)`."""
+        return from_logits(self.linear(features) / self.temperature)
+
+    def freeze(self, found: RidgeFit) -> Self:
+        """Take a solution for good."""
+        self.requires_grad_(False)
+        self.linear.weight.copy_(found.weight)
+        self.linear.bias.copy_(found.bias)
+        self.temperature.fill_(found.temperature)
+        return self.eval()
 
 
 def fit_ridge(

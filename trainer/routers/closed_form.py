@@ -5,15 +5,15 @@ The router of TT-LoRA MoE is a linear probe in all but name (its task loss has n
 top-1), so it is solved instead of trained. Validation picks the ridge and the temperature.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.progress import Progress, silent
-from trainer.ridge import fit_ridge
-from trainer.routers import Examples, Features, Routing, from_logits
+from trainer.ridge import LinearRouter, fit_ridge
+from trainer.routers import Examples, Features, Routing
 
 READS = "states"
 
@@ -25,20 +25,15 @@ class Config:
     ridges: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
 
 
-class Router(nn.Module):
+class Router(LinearRouter):
     """Linear scores over all pooled states."""
 
-    temperature: Tensor
-
     def __init__(self, config: Config, shape: Sequence[int], slots: int) -> None:
-        super().__init__()
-        layers, poolings, hidden = shape
-        self.linear = nn.Linear(layers * poolings * hidden, slots)
-        self.register_buffer("temperature", torch.ones(()))
+        super().__init__(math.prod(shape), slots)
 
     def forward(self, features: Features) -> Routing:
         """Softmax of the ridge scores."""
-        return from_logits(self.linear(_read(features)) / self.temperature)
+        return self.score(_read(features))
 
 
 def fit(
@@ -55,11 +50,7 @@ def fit(
     tasks = (read[training.slots == slot] for slot in range(slots))
     found = fit_ridge(tasks, _read(validation.features), validation.slots, config.ridges)
     assert training.features.states is not None
-    router = Router(config, training.features.states.shape[1:], slots).requires_grad_(False)
-    router.linear.weight.copy_(found.weight)
-    router.linear.bias.copy_(found.bias)
-    router.temperature.fill_(found.temperature)
-    return router.eval()
+    return Router(config, training.features.states.shape[1:], slots).freeze(found)
 
 
 def _read(features: Features) -> Tensor:

@@ -8,11 +8,11 @@ from hashlib import blake2b
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.progress import Progress, silent
-from trainer.ridge import fit_ridge
-from trainer.routers import Examples, Features, Routing, from_logits
+from trainer.ridge import LinearRouter, fit_ridge
+from trainer.routers import Examples, Features, Routing
 
 READS = "text"
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -26,21 +26,16 @@ class Config:
     ridges: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)
 
 
-class Router(nn.Module):
+class Router(LinearRouter):
     """Linear scores over hashed word counts."""
 
-    temperature: Tensor
-
     def __init__(self, config: Config, shape: Sequence[int], slots: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(config.buckets, slots)
-        self.register_buffer("temperature", torch.ones(()))
+        super().__init__(config.buckets, slots)
 
     def forward(self, features: Features) -> Routing:
         """Softmax of the ridge scores."""
-        return from_logits(
-            self.linear(count_words(features.texts, self.linear.in_features)) / self.temperature
-        )
+        counts = count_words(features.texts, self.linear.in_features)
+        return self.score(counts.to(self.linear.weight.device))
 
 
 def fit(
@@ -57,11 +52,7 @@ def fit(
     tasks = (counts[training.slots == slot] for slot in range(slots))
     held_out = count_words(validation.features.texts, config.buckets)
     found = fit_ridge(tasks, held_out, validation.slots, config.ridges, standardise=False)
-    router = Router(config, (), slots).requires_grad_(False)
-    router.linear.weight.copy_(found.weight)
-    router.linear.bias.copy_(found.bias)
-    router.temperature.fill_(found.temperature)
-    return router.eval()
+    return Router(config, (), slots).freeze(found)
 
 
 def count_words(texts: Sequence[str], buckets: int) -> Tensor:
