@@ -4,15 +4,12 @@ model."""
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from registry.errors import InvalidSettingError
 from registry.tensors import canonical_json
 from trainer import kinds
 from trainer.training import TrainingSettings
-
-LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +67,3 @@ def default_epochs(rows: int) -> int:
 def key(**facts: Mapping[str, Any] | str) -> str:
     """SHA-256 of settings: equal settings, equal key."""
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries whose arithmetic a result depends on."""
-    return {name: version(name) for name in LIBRARIES}

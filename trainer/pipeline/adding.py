@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from registry import ConflictError, Expert, Registry
+from registry import ConflictError, Evaluation, Expert, Registry
 from registry.names import check_task
-from registry.records import EvaluationFacts, RunFacts
+from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
@@ -19,7 +18,8 @@ from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import Architecture, ExpertModule, design
 from trainer.progress import Progress, silent
-from trainer.settings import ExpertSettings, key, library_versions
+from trainer.runs import Moment
+from trainer.settings import ExpertSettings, key
 from trainer.training import Split, TrainingSettings, TrainingState, outputs, train
 
 HELD_OUT = ("validation", "test")
@@ -41,6 +41,59 @@ class AddedTask:
     metrics: dict[str, dict[str, float]]
     findings: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is settled before training starts; it decides the expert's bytes.
+
+    Attributes:
+        content: canonical bytes of the rows; digest: their SHA-256.
+        key: equal for equal settings on the same base model.
+    """
+
+    task: str
+    rows: TaskData
+    base: BaseModel
+    architecture: Architecture
+    training: TrainingSettings
+    content: bytes
+    digest: str
+    key: str
+
+    @classmethod
+    def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "Plan":
+        """Fill in what the settings leave open."""
+        architecture = design(
+            base,
+            task_kind=rows.kind,
+            labels=rows.labels,
+            adapter=settings.adapter,
+            preset=settings.preset,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            first_layer=settings.first_layer,
+            max_length=settings.max_length,
+        )
+        training = settings.training(rows.counts()["train"])
+        facts = {"architecture": to_json(architecture), "training": asdict(training)}
+        content = rows.to_jsonl()
+        return cls(
+            task=task,
+            rows=rows,
+            base=base,
+            architecture=architecture,
+            training=training,
+            content=content,
+            digest=hashlib.sha256(content).hexdigest(),
+            key=key(base_model=base.record.fingerprint, **facts),
+        )
+
+    @property
+    def features(self) -> FeatureKey:
+        """Under which the pooled features of the rows are cached."""
+        layers = early_layers(self.architecture.first_layer)
+        return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)
 
 
 def add_task(
@@ -77,7 +130,7 @@ def add_task(
         NotFoundError: an unknown column, adapter kind or base model.
         InvalidSettingError: a setting out of range for this base model.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    started = Moment.now()
     settings = settings or ExpertSettings()
     rows = read_task(
         data,
@@ -89,74 +142,37 @@ def add_task(
         validation=validation,
         test=test,
     )
-    task = task_name(data) if name is None else name
-    check_task(task)
+    task = check_task(task_name(data) if name is None else name)
     _refuse_other_kind(registry, task, rows.kind)
-    training = settings.training(rows.counts()["train"])
-    base = (
-        base_model
-        if isinstance(base_model, BaseModel)
-        else BaseModel.load(base_model, device=device, on_progress=on_progress)
-    )
-    architecture = _design(base, rows, settings)
-    run_key = key(
-        base_model=base.record.fingerprint, architecture=to_json(architecture), training=asdict(training)
-    )
-    content = rows.to_jsonl()
-    digest = hashlib.sha256(content).hexdigest()
-    existing = registry.find_expert(task=task, dataset_sha256=digest, settings_key=run_key)
+    if not isinstance(base_model, BaseModel):
+        base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
+    plan = Plan.settle(task, rows, base_model, settings)
+    existing = registry.find_expert(task=task, dataset_sha256=plan.digest, settings_key=plan.key)
     if existing is not None:
-        return _nothing_to_do(registry, existing, rows, clock)
-    module = ExpertModule(base, architecture, training.seed)
+        return _nothing_to_do(registry, existing, rows, started)
+    module = ExpertModule(base_model, plan.architecture, plan.training.seed)
     encoding = encode(
-        base,
+        base_model,
         pairs(rows.rows),
-        layers=early_layers(architecture.first_layer),
-        max_length=architecture.max_length,
-        resume_at=architecture.first_layer,
+        layers=early_layers(plan.architecture.first_layer),
+        max_length=plan.architecture.max_length,
+        resume_at=plan.architecture.first_layer,
         on_progress=on_progress,
     )
-    checkpoint = Checkpoint(registry.cache / "checkpoints", key(run=run_key, task=task, rows=digest))
-    state = _train(module, encoding, rows, training, checkpoint, on_progress)
+    checkpoint = Checkpoint(registry.cache / "checkpoints", key(run=plan.key, task=task, rows=plan.digest))
+    state = _train(module, encoding, plan, checkpoint, on_progress)
     measured, answers = _measure(module, encoding, rows)
-    registry.add_base_model(base.record)
-    dataset = registry.add_dataset(
-        content=content,
-        task=task,
-        kind=rows.kind,
-        labels=rows.labels,
-        rows=rows.counts(),
-        columns=rows.columns,
-        source=Path(rows.source).name,
-        findings=rows.findings,
-    )
-    findings = (*rows.findings, *_cut_finding(encoding))
-    expert = registry.add_expert(
-        task=task,
-        dataset=dataset.version,
-        base_model=base.record.fingerprint,
-        adapter=architecture.adapter,
-        config={"architecture": to_json(architecture), "training": asdict(training)},
-        labels=rows.labels,
-        parameters=module.parameter_count,
-        payload=module.pack({"task": task, "base_model": base.record.fingerprint, "dataset": digest}),
-        settings_key=run_key,
-        run=_facts(training, state, started, clock),
-        evaluations=measured,
-    )
-    wanted = FeatureKey(
-        base.record.fingerprint, digest, early_layers(architecture.first_layer), architecture.max_length
-    )
-    keep_features(registry, wanted, encoding.features)
-    keep_answers(registry, expert, digest, answers)
+    expert = _publish(registry, plan, module, state, measured, started)
+    keep_features(registry, plan.features, encoding.features)
+    keep_answers(registry, expert, plan.digest, answers)
     checkpoint.remove()
     return AddedTask(
         expert=expert,
         created=True,
         rows=rows.counts(),
         metrics=by_split(measured),
-        findings=findings,
-        seconds=time.monotonic() - clock,
+        findings=(*rows.findings, *_cut_finding(encoding)),
+        seconds=started.elapsed(),
     )
 
 
@@ -166,26 +182,12 @@ def task_name(path: str | Path) -> str:
     return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]
 
 
-def by_split(measured: list[EvaluationFacts]) -> dict[str, dict[str, float]]:
+def by_split(measured: Sequence[EvaluationFacts] | Sequence[Evaluation]) -> dict[str, dict[str, float]]:
     """`{split: {metric: value}}`."""
     found: dict[str, dict[str, float]] = {}
     for one in measured:
         found.setdefault(one.split, {})[one.metric] = one.value
     return found
-
-
-def _design(base: BaseModel, rows: TaskData, settings: ExpertSettings) -> Architecture:
-    return design(
-        base,
-        task_kind=rows.kind,
-        labels=rows.labels,
-        adapter=settings.adapter,
-        preset=settings.preset,
-        rank=settings.rank,
-        alpha=settings.alpha,
-        first_layer=settings.first_layer,
-        max_length=settings.max_length,
-    )
 
 
 def _refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
@@ -197,39 +199,67 @@ def _refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
         )
 
 
-def _nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, clock: float) -> AddedTask:
-    facts = [one for one in registry.evaluations(expert.name) if one.split in HELD_OUT]
-    metrics: dict[str, dict[str, float]] = {split: {} for split in HELD_OUT}
-    for one in reversed(facts):
-        metrics[one.split][one.metric] = one.value
+def _nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, started: Moment) -> AddedTask:
+    oldest_first = registry.evaluations(expert.name)[::-1]
     return AddedTask(
         expert=expert,
         created=False,
         rows=rows.counts(),
-        metrics=metrics,
+        metrics=by_split([one for one in oldest_first if one.split in HELD_OUT]),
         findings=rows.findings,
-        seconds=time.monotonic() - clock,
+        seconds=started.elapsed(),
     )
 
 
 def _train(
-    module: ExpertModule,
-    encoding: Encoding,
-    rows: TaskData,
-    training: TrainingSettings,
-    checkpoint: Checkpoint,
-    on_progress: Progress,
+    module: ExpertModule, encoding: Encoding, plan: Plan, checkpoint: Checkpoint, on_progress: Progress
 ) -> TrainingState:
-    splits = {name: _split(module, rows, name) for name in ("train", "validation")}
     return train(
         module,
         encoding,
-        splits["train"],
-        splits["validation"],
-        training,
+        _split(module, plan.rows, "train"),
+        _split(module, plan.rows, "validation"),
+        plan.training,
         resume=lambda optimizer: checkpoint.load(module, optimizer),
         save=lambda optimizer, state: checkpoint.save(module, optimizer, state),
         on_progress=on_progress,
+    )
+
+
+def _publish(
+    registry: Registry,
+    plan: Plan,
+    module: ExpertModule,
+    state: TrainingState,
+    measured: Sequence[EvaluationFacts],
+    started: Moment,
+) -> Expert:
+    """Freeze the expert, after what it came from."""
+    fingerprint, rows = plan.base.record.fingerprint, plan.rows
+    registry.add_base_model(plan.base.record)
+    dataset = registry.add_dataset(
+        content=plan.content,
+        task=plan.task,
+        kind=rows.kind,
+        labels=rows.labels,
+        rows=rows.counts(),
+        columns=rows.columns,
+        source=Path(rows.source).name,
+        findings=rows.findings,
+    )
+    training = asdict(plan.training)
+    return registry.add_expert(
+        task=plan.task,
+        dataset=dataset.version,
+        base_model=fingerprint,
+        adapter=plan.architecture.adapter,
+        config={"architecture": to_json(plan.architecture), "training": training},
+        labels=rows.labels,
+        parameters=module.parameter_count,
+        payload=module.pack({"task": plan.task, "base_model": fingerprint, "dataset": plan.digest}),
+        settings_key=plan.key,
+        run=started.run(kind="expert", settings=training, seed=plan.training.seed, history=state.history),
+        evaluations=measured,
     )
 
 
@@ -262,17 +292,4 @@ def _cut_finding(encoding: Encoding) -> tuple[str, ...]:
     return (
         f"{encoding.cut:,} of {len(encoding.tokens):,} texts are longer than the limit and were cut; "
         "a larger --max-length reads more of them",
-    )
-
-
-def _facts(training: TrainingSettings, state: TrainingState, started: datetime, clock: float) -> RunFacts:
-    return RunFacts(
-        kind="expert",
-        settings=asdict(training),
-        seed=training.seed,
-        versions=library_versions(),
-        history=state.history,
-        started_at=started,
-        finished_at=datetime.now(UTC),
-        seconds=time.monotonic() - clock,
     )

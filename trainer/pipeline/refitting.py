@@ -1,11 +1,10 @@
 """`retrain_router`: all experts, as they are, become the next router generation. No expert is touched."""
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn import functional
 
 from registry import ConflictError, Dataset, Expert, Generation, NotFoundError, Registry
 from registry.errors import InvalidSettingError
-from registry.records import Evaluation, EvaluationFacts, RunFacts
+from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
 from trainer.base_model import BaseModel
 from trainer.data import SPLITS, TaskData
@@ -24,7 +23,7 @@ from trainer.generations import PASSES, RouterDesign, joined, layers_read, param
 from trainer.moe import MoE, fitting_base
 from trainer.progress import Progress, silent
 from trainer.routers import Examples, Features, routing_accuracy
-from trainer.settings import library_versions
+from trainer.runs import Moment
 from trainer.tally import Tally, facts, scores
 
 AUTO = "auto"
@@ -92,32 +91,23 @@ def retrain_router(
         NotFoundError: no expert yet, or an unknown expert or router kind.
         ConflictError: experts of different base models, or two versions of one task.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    started = Moment.now()
     if passes not in PASSES:
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
-    candidates = kinds.names("routers") if router == AUTO else [router]
-    modules = {name: kinds.load("routers", name) for name in candidates}
+    wanted = kinds.names("routers") if router == AUTO else [router]
+    modules = {name: kinds.load("routers", name) for name in wanted}
     chosen = _chosen(registry, experts)
     settings = {"router": router, "passes": passes, "seed": seed}
     newest = _same_as_newest(registry, chosen, settings)
     if newest is not None:
-        return _nothing_to_do(registry, newest, clock)
+        return _result(newest, False, registry.evaluations(newest.name)[::-1], started)
     base = cache(lambda: fitting_base(registry, chosen[0].base_model, None, device, on_progress))
     layers, max_length = _reading(registry, chosen, passes)
     members = [_member(registry, base, expert, layers, max_length, on_progress) for expert in chosen]
-    examples = {split: _examples(members, split) for split in SPLITS}
-    fitted: dict[str, nn.Module] = {}
-    judged: dict[str, tuple[float, float]] = {}
-    for name, module in modules.items():
-        fitted[name] = module.fit(
-            module.Config(), examples["train"], examples["validation"], len(members), seed, on_progress
-        )
-        judged[name] = _judge(fitted[name], examples["validation"])
-    best = max(judged, key=lambda name: judged[name])
-    scores = {name: accuracy for name, (accuracy, _) in judged.items()}
+    best, fitted, scores = _fit(modules, members, seed, on_progress)
     plan = RouterDesign(
         kind=best,
-        kind_config=asdict(modules[best].Config()),
+        kind_config=to_json(modules[best].Config()),
         layers=layers if modules[best].READS == "states" else (),
         passes=passes,
         max_length=max_length,
@@ -127,24 +117,29 @@ def retrain_router(
         config={"router": to_json(plan), "settings": settings, "candidates": scores},
         base_model=chosen[0].base_model,
         experts=[expert.name for expert in chosen],
-        parameters=parameter_count(fitted[best]),
-        payload=generations.pack(fitted[best], {"experts": [expert.sha256 for expert in chosen]}),
-        run=RunFacts(
-            kind="router",
-            settings=settings,
-            seed=seed,
-            versions=library_versions(),
-            history=[],
-            started_at=started,
-            finished_at=datetime.now(UTC),
-            seconds=time.monotonic() - clock,
-        ),
+        parameters=parameter_count(fitted),
+        payload=generations.pack(fitted, {"experts": [expert.sha256 for expert in chosen]}),
+        run=started.run(kind="router", settings=settings, seed=seed, history=[]),
     )
-    measured = _measure(registry, generation, members, fitted[best], base, on_progress)
+    measured = _measure(registry, generation, members, fitted, base, on_progress)
     registry.add_evaluations(generation.name, measured)
     if promote:
         registry.promote(generation.name, reason="retrain-router")
-    return _result(generation, True, measured, clock)
+    return _result(generation, True, measured, started)
+
+
+def _fit(
+    modules: Mapping[str, ModuleType], members: Sequence[Member], seed: int, on_progress: Progress
+) -> tuple[str, nn.Module, dict[str, float]]:
+    """Fit every kind; the one that does best on validation, and the validation routing accuracy of each."""
+    training, validation = _examples(members, "train"), _examples(members, "validation")
+    fitted = {
+        name: module.fit(module.Config(), training, validation, len(members), seed, on_progress)
+        for name, module in modules.items()
+    }
+    judged = {name: _judge(router, validation) for name, router in fitted.items()}
+    best = max(judged, key=lambda name: judged[name])
+    return best, fitted[best], {name: accuracy for name, (accuracy, _) in judged.items()}
 
 
 def _chosen(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
@@ -266,15 +261,11 @@ def _tally(
     return Tally.of(member.expert.task, [row.values[target] for row in rows], sent, routed, own)
 
 
-def _nothing_to_do(registry: Registry, generation: Generation, clock: float) -> RetrainedRouter:
-    return _result(generation, False, registry.evaluations(generation.name)[::-1], clock)
-
-
 def _result(
     generation: Generation,
     created: bool,
     measured: Sequence[Evaluation] | Sequence[EvaluationFacts],
-    clock: float,
+    started: Moment,
 ) -> RetrainedRouter:
     found = scores(measured)
     return RetrainedRouter(
@@ -284,5 +275,5 @@ def _result(
         per_task=found.per_task,
         candidates=generation.config["candidates"],
         confusion=found.confusion,
-        seconds=time.monotonic() - clock,
+        seconds=started.elapsed(),
     )
