@@ -74,6 +74,7 @@ def encode(
     layers: Sequence[int],
     max_length: int,
     resume_at: int | None = None,
+    state_budget: int = STATE_BUDGET,
     on_progress: Progress = silent,
 ) -> Encoding:
     """Run the base model over `texts` once, as far as the deepest layer asked for.
@@ -82,10 +83,13 @@ def encode(
         layers: whose entering states are pooled; `base.layers` stands for the final states.
         resume_at: keep the states that enter this layer, unless they would not fit or the model cannot go on
             from them.
+        state_budget: bytes that these states may take.
     """
     tokens = base.tokenize(texts, max_length)
     sizes = [len(one.ids) for one in tokens]
-    if resume_at is not None and not (_fits(sum(sizes), base) and base.can_resume_at(resume_at)):
+    if resume_at is not None and not (
+        sum(sizes) * base.hidden * torch.float32.itemsize <= state_budget and base.can_resume_at(resume_at)
+    ):
         resume_at = None
     watched = {*layers} if resume_at is None else {*layers, resume_at}
     starts = [0, *accumulate(sizes)][:-1]
@@ -104,10 +108,6 @@ def encode(
             done += len(rows)
             on_progress("reading texts", done, len(tokens), "")
     return Encoding(base, tokens, features, resume_at, states, starts)
-
-
-def _fits(tokens: int, base: BaseModel) -> bool:
-    return tokens * base.hidden * torch.float32.itemsize <= STATE_BUDGET
 
 
 def by_length(sizes: Sequence[int], batch_size: int) -> Iterator[list[int]]:
