@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from registry.errors import InvalidSettingError
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
 from trainer.progress import Progress, silent
@@ -74,9 +75,18 @@ def train(
     *,
     resume: Callable[[torch.optim.Optimizer], TrainingState] | None = None,
     save: Callable[[torch.optim.Optimizer, TrainingState], None] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Progress = silent,
 ) -> TrainingState:
-    """Train `module` in place; it ends with the parameters of the best validation epoch."""
+    """Train `module` in place; it ends with the parameters of the best validation epoch.
+
+    Args:
+        resume: puts module and optimiser where a checkpoint left them.
+        save: writes one, after each epoch and when `checkpoint_seconds` have passed since the last.
+
+    Raises:
+        InvalidSettingError: the loss is no longer a finite number.
+    """
     optimizer = _optimizer(module, settings)
     state = TrainingState() if resume is None else resume(optimizer)
     sizes = [len(encoding.tokens[row].ids) for row in training.rows]
@@ -93,7 +103,7 @@ def train(
             on_progress("training", state.step, total, _note(state))
             if (
                 save is not None
-                and time.monotonic() - saved_at > CHECKPOINT_SECONDS
+                and time.monotonic() - saved_at >= checkpoint_seconds
                 and state.step % steps_per_epoch
             ):
                 save(optimizer, state)
@@ -151,7 +161,7 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()
-    return loss.item()
+    return _finite(loss.item())
 
 
 def _finish_epoch(
@@ -164,7 +174,7 @@ def _finish_epoch(
 ) -> None:
     found = outputs(module, encoding, validation.rows)
     metrics = module.kind.score(found, validation.targets)
-    loss = module.kind.loss(found, validation.targets).item()
+    loss = _finite(module.kind.loss(found, validation.targets).item())
     score = (metrics[module.kind.METRIC], -loss)
     state.history.append(
         {
@@ -180,6 +190,12 @@ def _finish_epoch(
         state.waited = 0
     else:
         state.waited += 1
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise InvalidSettingError(f"training diverged, its loss is {loss}: choose a smaller learning rate")
+    return loss
 
 
 def _note(state: TrainingState) -> str:
