@@ -4,12 +4,15 @@ pickled."""
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from registry import tensors as tensor_files
+from registry.canonical import sha256_of
 from registry.errors import DamagedError, StorageError
+from registry.tensors import Tensors
 from trainer.experts import ExpertModule
 from trainer.training import TrainingState
 
@@ -38,8 +41,10 @@ class Checkpoint:
             "waited": state.waited,
             "history": state.history,
         }
-        content = tensor_files.pack({name: value.numpy(force=True) for name, value in values.items()}, about)
-        partial = self.path.with_suffix(".partial")
+        arrays = {name: value.numpy(force=True) for name, value in values.items()}
+        content = tensor_files.pack(arrays, {**about, "sha256": _digest(arrays, about)})
+        # Two processes may be at the same run.
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
@@ -58,12 +63,16 @@ class Checkpoint:
             values, about = tensor_files.unpack(self.path.read_bytes())
         except (FileNotFoundError, DamagedError):
             return TrainingState()
+        if about.pop("sha256", None) != _digest(values, about):
+            return TrainingState()
         tensors = {name: torch.from_numpy(value.copy()) for name, value in values.items()}
         module.load_state_dict(_under("now.", tensors))
         for group_index, group in enumerate(optimizer.param_groups):
             for index, parameter in enumerate(group["params"]):
                 prefix = f"moment.{group_index}.{index}."
-                optimizer.state[parameter] = {name: tensors[prefix + name] for name in MOMENTS}
+                moments = {name: tensors[prefix + name].to(parameter.device) for name in MOMENTS}
+                # AdamW counts steps on the CPU, wherever its parameters are.
+                optimizer.state[parameter] = {**moments, "step": moments["step"].cpu()}
         state = TrainingState(
             step=about["step"],
             loss_sum=about["loss_sum"],
@@ -79,6 +88,11 @@ class Checkpoint:
     def remove(self) -> None:
         """The run has ended."""
         self.path.unlink(missing_ok=True)
+
+
+def _digest(values: Tensors, about: dict[str, Any]) -> str:
+    """Of everything in a checkpoint: a flipped bit in a tensor would otherwise go unseen."""
+    return sha256_of(tensor_files.pack(values, about))
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
