@@ -1,4 +1,4 @@
-"""The base model gives what the Hugging Face model gives: whole or in parts, padded or not, watched or not."""
+"""The base model gives the Hugging Face model's states, whole or in parts, padded or not, watched or not."""
 
 import shutil
 from pathlib import Path
