@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from registry import ConflictError, Expert, Generation, NotFoundError, Registry
+from registry.errors import nearest
 from trainer import experts, generations
 from trainer.base_model import BaseModel, Batch, Text, Tokens
 from trainer.described import from_json
 from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.generations import RouterDesign, joined
-from trainer.kinds import load as load_kind
 from trainer.pool import Bank, Chosen, RoutedOnTheWay, read_states
 from trainer.progress import Progress, silent
 from trainer.routers import Features, Routing
@@ -63,11 +63,8 @@ class MoE:
         self.base, self.generation, self.router = base, generation, router
         self.experts = [expert for expert, _ in pool]
         self.bank = Bank([module for _, module in pool])
-        if generation is None:
-            self.max_length = self.bank.experts[0].architecture.max_length
-        else:
+        if generation is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
-            self.max_length = self.design.max_length
 
     @classmethod
     def load(
@@ -112,7 +109,8 @@ class MoE:
         """
         forced = None if self.generation is not None and expert is None else self._slot(expert)
         pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-        tokens = self.base.tokenize(pairs, self.max_length)
+        limit = self.design.max_length if forced is None else self._limit(forced)
+        tokens = self.base.tokenize(pairs, limit)
         found: list[Prediction | None] = [None] * len(pairs)
         done = 0
         with torch.no_grad():
@@ -129,23 +127,40 @@ class MoE:
         if expert is None:
             return 0
         if expert not in names:
-            raise NotFoundError(f"expert {expert!r} is not in this pool; it holds {', '.join(names[1::2])}")
+            raise NotFoundError(
+                f"expert {expert!r} is not in this pool; it holds {', '.join(names[1::2])}."
+                f"{nearest(expert, names)}"
+            )
         return names.index(expert) // 2
+
+    def _limit(self, slot: int) -> int:
+        """Tokens that an expert reads of a text: in any pool as many as when it was trained."""
+        return self.bank.experts[slot].architecture.max_length
 
     def _answer(
         self, texts: Sequence[tuple[str, str | None]], tokens: Sequence[Tokens], forced: int | None
     ) -> Iterator[Prediction]:
-        batch = self.base.batch(tokens)
         if forced is not None:
-            slots = torch.full((len(texts),), forced, device=batch.ids.device)
-            routing = None
-            final = self.base.forward(batch, Chosen(self.bank, slots))
-        else:
-            routing, final = self._route(batch, joined(texts))
-            slots = routing.slots[:, 0]
-        answers = self._decode(slots.cpu(), final, batch.mask)
-        for row, answer in enumerate(answers):
-            yield self._prediction(texts[row][0], int(slots[row]), answer, routing, row, tokens[row].cut)
+            for text, one, answer in zip(texts, tokens, self._forced(tokens, forced), strict=True):
+                yield self._prediction(text[0], forced, answer, None, 0, one.cut)
+            return
+        batch = self.base.batch(tokens)
+        routing, final = self._route(batch, joined(texts))
+        slots = routing.slots[:, 0].cpu()
+        answers = self._decode(slots, final, batch.mask)
+        for row, slot in enumerate(slots.tolist()):
+            answer, cut = answers[row], tokens[row].cut
+            if len(tokens[row].ids) > self._limit(slot):
+                # The pool reads as much as any of its experts; this one reads less, so it is asked again.
+                shorter = self.base.tokenize([texts[row]], self._limit(slot))
+                [answer], cut = self._forced(shorter, slot), True
+            yield self._prediction(texts[row][0], slot, answer, routing, row, cut)
+
+    def _forced(self, tokens: Sequence[Tokens], slot: int) -> list[Answer]:
+        batch = self.base.batch(tokens)
+        slots = torch.full((len(tokens),), slot)
+        final = self.base.forward(batch, Chosen(self.bank, slots.to(batch.ids.device)))
+        return self._decode(slots, final, batch.mask)
 
     def _route(self, batch: Batch, texts: Sequence[str]) -> tuple[Routing, Tensor]:
         """The decision and the final states of the experts it chose."""
@@ -168,8 +183,8 @@ class MoE:
         outputs = self.bank.outputs(slots, final, mask)
         answers = []
         for slot, output in zip(slots.tolist(), outputs, strict=True):
-            member = self.experts[slot]
-            answers += load_kind("tasks", member.kind).answers(output[None].cpu(), member.labels)
+            kind, labels = self.bank.experts[slot].kind, self.experts[slot].labels
+            answers += kind.answers(output[None].cpu(), labels)
         return answers
 
     def _prediction(
