@@ -20,7 +20,7 @@ from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs,
 from trainer.described import from_json, to_json
 from trainer.experts import Architecture
 from trainer.generations import PASSES, RouterDesign, joined, layers_read, parameter_count
-from trainer.moe import MoE, fitting_base
+from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 from trainer.routers import Examples, Features, routing_accuracy
 from trainer.runs import Moment
@@ -100,6 +100,8 @@ def retrain_router(
     settings = {"router": router, "passes": passes, "seed": seed}
     newest = _same_as_newest(registry, chosen, settings)
     if newest is not None:
+        if promote and not _was_promoted(registry, newest):
+            registry.promote(newest.name, reason="retrain-router")
         return _result(newest, False, registry.evaluations(newest.name)[::-1], started)
     base = cache(lambda: fitting_base(registry, chosen[0].base_model, None, device, on_progress))
     layers, max_length = _reading(registry, chosen, passes)
@@ -112,6 +114,7 @@ def retrain_router(
         passes=passes,
         max_length=max_length,
     )
+    measured = _measure(registry, members, fitted, base, on_progress)
     generation = registry.add_generation(
         router=best,
         config={"router": to_json(plan), "settings": settings, "candidates": scores},
@@ -120,9 +123,8 @@ def retrain_router(
         parameters=parameter_count(fitted),
         payload=generations.pack(fitted, {"experts": [expert.sha256 for expert in chosen]}),
         run=started.run(kind="router", settings=settings, seed=seed, history=[]),
+        evaluations=measured,
     )
-    measured = _measure(registry, generation, members, fitted, base, on_progress)
-    registry.add_evaluations(generation.name, measured)
     if promote:
         registry.promote(generation.name, reason="retrain-router")
     return _result(generation, True, measured, started)
@@ -171,6 +173,14 @@ def _same_as_newest(
     return known[-1] if known[-1].config["settings"] == settings else None
 
 
+def _was_promoted(registry: Registry, generation: Generation) -> bool:
+    """Whether it has been in production: then a person who went back to another did so on purpose."""
+    try:
+        return generation.name in {move.target for move in registry.history()}
+    except NotFoundError:
+        return False
+
+
 def _reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> tuple[tuple[int, ...], int]:
     """The layers a router of states reads, and how much of a text: such that every expert of the pool can
     follow it."""
@@ -214,7 +224,6 @@ def _judge(router: nn.Module, examples: Examples) -> tuple[float, float]:
 
 def _measure(
     registry: Registry,
-    generation: Generation,
     members: Sequence[Member],
     router: nn.Module,
     base: Callable[[], BaseModel],
@@ -222,10 +231,14 @@ def _measure(
 ) -> list[EvaluationFacts]:
     """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record
     already."""
-    moe = cache(lambda: MoE.load(registry, generation.name, base=base()))
+    pool = cache(
+        lambda: MoE(
+            base(), [(one.expert, thawed(registry, base(), one.expert)) for one in members], None, None
+        )
+    )
     measured = []
     for split in SPLITS[1:]:
-        tallies = [_tally(registry, members, slot, split, router, moe) for slot in range(len(members))]
+        tallies = [_tally(registry, members, slot, split, router, pool) for slot in range(len(members))]
         on_progress(f"measuring on {split}", 1, 1, "")
         measured += facts(tallies, split)
     return measured
@@ -237,7 +250,7 @@ def _tally(
     slot: int,
     split: str,
     router: nn.Module,
-    moe: Callable[[], MoE],
+    pool: Callable[[], MoE],
 ) -> Tally:
     member = members[slot]
     places = member.places(split)
@@ -247,13 +260,13 @@ def _tally(
         slots = router(Features(member.features[places], joined(texts))).slots[:, 0].tolist()
     known = answers_of(registry, member.expert, member.dataset)
     if known is None:
-        own = [one.label for one in moe().predict(texts, expert=member.expert.name)]
+        own = [one.label for one in pool().predict(texts, expert=member.expert.name)]
     else:
         own = [known[place] or "" for place in places]
     routed = list(own)
     for other in sorted({*slots} - {slot}):
         strays = [row for row, chosen in enumerate(slots) if chosen == other]
-        answers = moe().predict([texts[row] for row in strays], expert=members[other].expert.name)
+        answers = pool().predict([texts[row] for row in strays], expert=members[other].expert.name)
         for row, answer in zip(strays, answers, strict=True):
             routed[row] = answer.label
     target = kinds.load("tasks", member.expert.kind).TARGET
