@@ -71,7 +71,7 @@ def test_an_expert_learns_a_tiny_set_by_heart(base: BaseModel, adapter: str) -> 
     module, encoding = ExpertModule(base, plan(base, adapter)), encoded(base)
     everything = split(list(range(len(ROWS))))
     settings = TrainingSettings(
-        epochs=20, batch_size=8, learning_rate=1e-2, head_learning_rate=1e-2, patience=20
+        epochs=12, batch_size=8, learning_rate=1e-2, head_learning_rate=1e-2, patience=20
     )
     state = train(module, encoding, everything, everything, settings)
     assert module.kind.score(outputs(module, encoding, everything.rows), TARGETS) == {"accuracy": 1.0}
@@ -107,16 +107,24 @@ def test_it_ends_with_the_best_epoch_and_stops_when_nothing_improves(llama: Base
     assert [row["epoch"] for row in state.history] == list(range(1, len(scores) + 1))
 
 
-def checkpoints_of_every_step(base: BaseModel, folder: Path) -> list[Path]:
-    """Train, keeping the checkpoint of each step and of each epoch's end."""
-    module, checkpoint, kept = ExpertModule(base, plan(base), SETTINGS.seed), Checkpoint(folder, "run"), []
+@pytest.fixture(scope="module")
+def checkpoints(llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Those of each step and of each epoch's end of one run."""
+    folder, kept = tmp_path_factory.mktemp("checkpoints"), list[Path]()
+    module, checkpoint = ExpertModule(llama, plan(llama), SETTINGS.seed), Checkpoint(folder, "run")
 
     def save(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         checkpoint.save(module, optimizer, state)
         kept.append(Path(shutil.copy(checkpoint.path, folder / f"{len(kept)}.safetensors")))
 
     train(
-        module, encoded(base), split(TRAINING), split(VALIDATION), SETTINGS, save=save, checkpoint_seconds=0.0
+        module,
+        encoded(llama),
+        split(TRAINING),
+        split(VALIDATION),
+        SETTINGS,
+        save=save,
+        checkpoint_seconds=0.0,
     )
     return kept
 
@@ -136,26 +144,26 @@ def resumed(base: BaseModel, checkpoint: Path) -> tuple[bytes, TrainingState]:
     return frozen(module), state
 
 
-def test_a_run_cut_after_any_step_ends_bit_equal(llama: BaseModel, tmp_path: Path) -> None:
+def test_a_run_cut_after_any_step_ends_bit_equal(llama: BaseModel, checkpoints: list[Path]) -> None:
     whole, state = uninterrupted(llama)
-    kept = checkpoints_of_every_step(llama, tmp_path)
-    assert len(kept) == 15
+    assert len(checkpoints) == 15
     for cut in (0, 3, 4, 5, 8, 13, 14):
-        content, finished = resumed(llama, kept[cut])
+        content, finished = resumed(llama, checkpoints[cut])
         assert content == whole, f"cut after step {cut + 1}"
         assert finished.history == state.history
 
 
-def test_checkpoints_are_safetensors_without_a_pickle_in_them(llama: BaseModel, tmp_path: Path) -> None:
-    for path in checkpoints_of_every_step(llama, tmp_path)[::7]:
+def test_checkpoints_are_safetensors_without_a_pickle_in_them(checkpoints: list[Path]) -> None:
+    for path in checkpoints[::7]:
         assert any(name.startswith("moment.") for name in load(path.read_bytes()))
-    assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors"}
+    assert {path.suffix for path in checkpoints[0].parent.iterdir()} == {".safetensors"}
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped", "empty", "a pickle"])
-def test_a_damaged_checkpoint_starts_over(llama: BaseModel, tmp_path: Path, damage: str) -> None:
-    path = checkpoints_of_every_step(llama, tmp_path)[6]
-    content = path.read_bytes()
+def test_a_damaged_checkpoint_starts_over(
+    llama: BaseModel, checkpoints: list[Path], tmp_path: Path, damage: str
+) -> None:
+    path, content = tmp_path / "damaged.safetensors", checkpoints[6].read_bytes()
     middle = len(content) - 4 * 40
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     harmed = {
@@ -172,11 +180,12 @@ def test_a_damaged_checkpoint_starts_over(llama: BaseModel, tmp_path: Path, dama
     assert frozen(module) == untouched
 
 
-def test_a_run_that_ended_leaves_no_checkpoint(tmp_path: Path, llama: BaseModel) -> None:
-    path = checkpoints_of_every_step(llama, tmp_path)[0]
-    Checkpoint(tmp_path, path.stem).remove()
-    Checkpoint(tmp_path, path.stem).remove()
-    assert not path.exists()
+def test_a_run_that_ended_leaves_no_checkpoint(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, "run")
+    checkpoint.path.write_bytes(b"")
+    checkpoint.remove()
+    checkpoint.remove()
+    assert not checkpoint.path.exists()
 
 
 def test_training_is_the_same_when_the_states_do_not_fit_in_memory(base: BaseModel) -> None:
