@@ -17,13 +17,11 @@ FAMILIES = ("adapters", "routers", "tasks")
 
 def names(family: str) -> list[str]:
     """The sorted kind names of a family (`adapters`, `routers` or `tasks`)."""
-    package = importlib.import_module(f"trainer.{family}")
-    own = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    return sorted(own | {entry.name for entry in entry_points(group=f"expert_registry.{family}")})
+    return sorted(_own(family) | {entry.name for entry in entry_points(group=f"expert_registry.{family}")})
 
 
 def load(family: str, name: str) -> ModuleType:
-    """The module of one kind.
+    """The module of one kind. What this project calls by a name, no other distribution can replace.
 
     Raises:
         NotFoundError: no kind of that name; the message lists the kinds and the nearest one.
@@ -34,12 +32,18 @@ def load(family: str, name: str) -> ModuleType:
             f"unknown {family.removesuffix('s')} kind {name!r}; known: {', '.join(known)}."
             f"{nearest(name, known)}"
         )
-    for entry in entry_points(group=f"expert_registry.{family}", name=name):
-        module: ModuleType = entry.load()
-        return module
-    return importlib.import_module(f"trainer.{family}.{name}")
+    if name in _own(family):
+        return importlib.import_module(f"trainer.{family}.{name}")
+    [entry, *_] = entry_points(group=f"expert_registry.{family}", name=name)
+    module: ModuleType = entry.load()
+    return module
 
 
 def load_all(family: str) -> dict[str, ModuleType]:
     """Every kind of a family, by name."""
     return {name: load(family, name) for name in names(family)}
+
+
+def _own(family: str) -> set[str]:
+    package = importlib.import_module(f"trainer.{family}")
+    return {module.name for module in pkgutil.iter_modules(package.__path__)}
