@@ -259,6 +259,18 @@ def test_a_new_task_kind_is_recognised_by_its_columns_and_routed_beside_the_othe
     assert answer.label in "12345"
 
 
+def test_no_other_distribution_can_replace_a_kind_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "impostor-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: impostor\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[expert_registry.adapters]\nlora = json\nbetter = json\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert kinds.load("adapters", "lora").__name__ == "trainer.adapters.lora"
+    assert kinds.load("adapters", "better").__name__ == "json"
+
+
 def test_what_is_gone_is_not_a_kind_any_more() -> None:
     for family, (name, _) in NEW.items():
         assert name not in kinds.names(family)
