@@ -6,7 +6,6 @@ each linear layer's output. The visitor lives in thread-local state for the leng
 not disturb each other.
 """
 
-import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import registry
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer import sources
 from trainer.progress import Progress, silent
+from trainer.stack import count_positions, find_stack, upper_part
 from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
 
 Text = str | tuple[str, str | None]
@@ -71,10 +71,10 @@ class BaseModel:
         self.model = model.to(self.device).eval().requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.stack_name, stack = _find_layers(self.model)
+        self.stack_name, stack = find_stack(self.model)
         self.layers = len(stack)
         self.hidden = int(self.model.config.hidden_size)
-        self.max_positions = int(getattr(self.model.config, "max_position_embeddings", 512))
+        self.max_positions = count_positions(self.model)
         self.is_decoder = not hasattr(self.model, "embeddings")
         self.record = registry.BaseModel(
             fingerprint=source.fingerprint,
@@ -172,7 +172,7 @@ class BaseModel:
         self, layer: int, hidden: Tensor, batch: Batch, visitor: Visitor | None = None
     ) -> Tensor:
         """Final hidden states, going on from the states that enter `layer`; only layers >= `layer` run."""
-        return self._run(self._upper(layer), batch, visitor, inputs_embeds=hidden)
+        return self._run(upper_part(self.model, self.stack_name, layer), batch, visitor, inputs_embeds=hidden)
 
     def can_resume_at(self, layer: int) -> bool:
         """Whether going on from `layer` gives the same states as the whole model, tried on a short padded
@@ -203,25 +203,6 @@ class BaseModel:
         finally:
             self._local.visitor = None
 
-    def _upper(self, layer: int) -> nn.Module:
-        """The model from `layer` on: the same layer objects behind an input that takes hidden states."""
-        upper = _shallow(self.model)
-        owner = upper
-        *path, last = self.stack_name.split(".")
-        for name in path:
-            child = _shallow(getattr(owner, name))
-            owner._modules[name] = child
-            owner = child
-        stack = owner._modules[last]
-        assert isinstance(stack, nn.ModuleList)
-        owner._modules[last] = stack[layer:]
-        if "embeddings" in upper._modules:
-            upper._modules["embeddings"] = _PassThrough()
-        config: Any = copy.copy(self.model.config)
-        config.num_hidden_layers = self.layers - layer
-        upper.config = config
-        return upper
-
     def _install(self, stack: nn.ModuleList) -> None:
         for index, layer in enumerate(stack):
             layer.register_forward_pre_hook(self._entering(index), with_kwargs=True)
@@ -247,13 +228,6 @@ class BaseModel:
         return hook
 
 
-class _PassThrough(nn.Module):
-    """Stands in for an encoder's embeddings when it goes on from hidden states."""
-
-    def forward(self, *, inputs_embeds: Tensor, **_ignored: object) -> Tensor:
-        return inputs_embeds
-
-
 def choose_device(name: str) -> torch.device:
     """`auto` is a GPU when there is one.
 
@@ -274,21 +248,3 @@ def default_first_layer(layers: int) -> int:
     """Where routing reads and adapting begins: about 27 % of the depth, where a linear probe of the task is
     at its best."""
     return max(1, round(0.27 * layers))
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    twin = copy.copy(module)
-    twin._modules = dict(module._modules)
-    return twin
-
-
-def _find_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    config: Any = model.config
-    depth = int(config.num_hidden_layers)
-    for name, module in lists:
-        if len(module) == depth:
-            return name, module
-    raise InvalidSettingError(
-        f"{type(model).__name__} has no list of {depth} layers: not a transformer that can be adapted"
-    )
