@@ -1,70 +1,65 @@
-"""What every task kind must do, whichever it is."""
+"""What every task kind keeps, whichever file it comes from; and what classification answers."""
 
 from types import ModuleType
 
 import pytest
 import torch
 
-from registry.errors import DataRefusedError
 from trainer import kinds
 from trainer.data import Row
+from trainer.tasks import Answer, classification
+
+LABELS = ("bad", "good", "mixed")
+ROWS = [Row({"text": f"text {place}", "label": LABELS[place % 3]}, "train") for place in range(6)]
 
 
 @pytest.fixture(params=kinds.names("tasks"))
-def kind(request: pytest.FixtureRequest) -> ModuleType:
+def family(request: pytest.FixtureRequest) -> ModuleType:
     return kinds.load("tasks", request.param)
 
 
-def rows(kind: ModuleType, targets: list[str]) -> list[Row]:
-    """Rows with these targets, every other required role filled."""
-    return [
-        Row({role: f"{role} {line}" for role in kind.REQUIRED} | {kind.TARGET: target}, "train", line)
-        for line, target in enumerate(targets, start=2)
+def test_its_roles_are_told_apart(family: ModuleType) -> None:
+    assert family.TARGET in family.REQUIRED
+    assert not {*family.REQUIRED} & {*family.OPTIONAL}
+    assert family.recognises(family.REQUIRED)
+    assert family.recognises([*family.REQUIRED, *family.OPTIONAL, "split"])
+    assert not family.recognises([role for role in family.REQUIRED if role != family.TARGET])
+    assert not family.recognises([*family.REQUIRED, "something else"])
+
+
+def test_no_two_kinds_recognise_the_same_columns() -> None:
+    every = kinds.load_all("tasks")
+    for name, family in every.items():
+        assert [other for other in every if every[other].recognises(family.REQUIRED)] == [name]
+
+
+def test_an_untrained_head_says_the_same_of_every_text() -> None:
+    head = classification.Head(8, LABELS)
+    assert torch.equal(head(torch.randn(4, 8)), torch.zeros(4, 3))
+
+
+def test_targets_are_places_in_the_labels() -> None:
+    assert torch.equal(classification.targets(ROWS, LABELS), torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert torch.equal(classification.targets(ROWS, LABELS[::-1]), torch.tensor([2, 1, 0, 2, 1, 0]))
+
+
+def test_the_score_is_the_share_of_right_answers() -> None:
+    outputs = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 1.0], [0.0, 0.1]])
+    assert classification.score(outputs, torch.tensor([0, 1, 1, 1])) == {"accuracy": 0.75}
+    assert classification.METRIC in classification.score(outputs, torch.tensor([0, 1, 1, 1]))
+
+
+def test_the_loss_is_the_mean_surprise() -> None:
+    outputs = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
+    surprise = -torch.stack([outputs[0].softmax(0)[0].log(), outputs[1].softmax(0)[1].log()])
+    assert torch.allclose(classification.loss(outputs, torch.tensor([0, 1])), surprise.mean())
+
+
+def test_an_answer_has_the_probability_of_every_label() -> None:
+    outputs = torch.tensor([[0.0, 3.0, 0.0], [9.0, 0.0, 0.0]])
+    shares = outputs.softmax(-1).tolist()
+    assert classification.answers(outputs, LABELS) == [
+        Answer("good", shares[0][1], dict(zip(LABELS, shares[0], strict=True))),
+        Answer("bad", shares[1][0], dict(zip(LABELS, shares[1], strict=True))),
     ]
-
-
-TARGETS = ["yes", "no", "no", "yes", "maybe", "maybe"]
-
-
-def test_the_target_is_one_of_the_required_roles(kind):
-    assert kind.TARGET in kind.REQUIRED
-
-
-def test_a_file_with_the_required_roles_is_recognised_and_one_without_the_target_is_not(kind):
-    assert kind.recognises(kind.REQUIRED)
-    assert not kind.recognises([role for role in kind.REQUIRED if role != kind.TARGET])
-
-
-def test_labels_are_the_sorted_targets(kind):
-    labels, _ = kind.check(rows(kind, TARGETS))
-    assert labels == ("maybe", "no", "yes")
-
-
-def test_rows_with_a_single_answer_are_refused(kind):
-    with pytest.raises(DataRefusedError):
-        kind.check(rows(kind, ["yes", "yes", "yes"]))
-
-
-def test_an_untrained_head_prefers_nothing(kind):
-    head = kind.Head(8, ("maybe", "no", "yes"))
-    outputs = head(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
-    assert torch.equal(outputs, torch.zeros(5, 3))
-
-
-def test_outputs_made_from_the_targets_are_decoded_to_them_and_score_best(kind):
-    labels, given = ("maybe", "no", "yes"), rows(kind, TARGETS)
-    targets = kind.targets(given, labels)
-    perfect = torch.nn.functional.one_hot(targets, len(labels)) * 20.0
-    assert [answer.label for answer in kind.answers(perfect, labels)] == TARGETS
-    assert kind.score(perfect, targets)[kind.METRIC] == 1.0
-    assert kind.score(-perfect, targets)[kind.METRIC] == 0.0
-    assert kind.loss(perfect, targets) < 1e-6 < kind.loss(torch.zeros_like(perfect), targets)
-
-
-def test_the_probabilities_of_an_answer_sum_to_one_and_the_answer_is_the_largest(kind):
-    labels = ("maybe", "no", "yes")
-    outputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
-    for answer in kind.answers(outputs, labels):
-        assert list(answer.probabilities) == list(labels)
-        assert sum(answer.probabilities.values()) == pytest.approx(1.0)
-        assert answer.probability == max(answer.probabilities.values()) == answer.probabilities[answer.label]
+    assert classification.answers(outputs[:0], LABELS) == []
