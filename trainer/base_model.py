@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 import registry
 from registry.errors import InvalidSettingError, NotFoundError
-from trainer import sources
+from trainer import denormals, sources
 from trainer.progress import Progress, silent
 from trainer.stack import count_positions, find_stack, upper_part
 from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
@@ -61,13 +61,13 @@ class BaseModel:
     def __init__(self, source: sources.Source, device: str) -> None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        # Attention weights underflow into denormal numbers, which slow training on a CPU to little more than
-        # half speed.
-        torch.set_flush_denormal(True)
         self.device = choose_device(device)
         load = {"trust_remote_code": False, "local_files_only": True}
         self.tokenizer = AutoTokenizer.from_pretrained(source.folder, **load)
-        model = AutoModel.from_pretrained(source.folder, use_safetensors=True, dtype=torch.float32, **load)
+        with denormals.flushed():  # torch starts its worker threads here
+            model = AutoModel.from_pretrained(
+                source.folder, use_safetensors=True, dtype=torch.float32, **load
+            )
         self.model = model.to(self.device).eval().requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -189,10 +189,10 @@ class BaseModel:
         if not self.is_decoder:
             inputs["token_type_ids"] = batch.types
         options = {"use_cache": False} if self.is_decoder else {}
-        with self._visited_by(visitor):
+        with self._visited_by(visitor), denormals.flushed():
             states: Tensor = model(attention_mask=batch.mask, **inputs, **options).last_hidden_state
-        if visitor is not None:
-            visitor.enter(self.layers, states)
+            if visitor is not None:
+                visitor.enter(self.layers, states)
         return states
 
     @contextmanager

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from registry.errors import InvalidSettingError
+from trainer import denormals
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
 from trainer.progress import Progress, silent
@@ -66,6 +67,7 @@ class Split:
     targets: Tensor
 
 
+@denormals.flushed()
 def train(
     module: ExpertModule,
     encoding: Encoding,
