@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.base_model import BaseModel, Batch, Text, Tokens
 from trainer.progress import Progress, silent
-from trainer.visitors import Taps, Visitor, pool
+from trainer.visitors import Taps, Visitor
 
 STATE_BUDGET = 2 << 30
 """Bytes of states kept in memory for one dataset; above it, each training step runs the lower layers
@@ -100,7 +100,7 @@ def encode(
         for rows in by_length(sizes, EVALUATION_BATCH):
             batch, taps = base.batch([tokens[row] for row in rows]), Taps(watched)
             base.forward_to(max(watched), batch, taps)
-            features[rows] = torch.stack([pool(taps.states[layer], batch.mask) for layer in layers], 1).cpu()
+            features[rows] = taps.pooled(layers, batch.mask).cpu()
             if resume_at is not None:
                 for place, row in enumerate(rows):
                     kept = taps.states[resume_at][place, : sizes[row]]

@@ -13,7 +13,7 @@ from trainer.base_model import BaseModel, Batch, Text, Tokens
 from trainer.described import from_json
 from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.generations import RouterDesign, joined
-from trainer.pool import Bank, Chosen, RoutedOnTheWay, read_states
+from trainer.pool import Bank, Chosen, RoutedOnTheWay
 from trainer.progress import Progress, silent
 from trainer.routers import Features, Routing
 from trainer.tasks import Answer
@@ -175,7 +175,7 @@ class MoE:
         if layers:
             taps = Taps(layers)
             self.base.forward(batch, taps)
-            states = read_states(self.base, layers, batch.mask, taps.states)
+            states = taps.pooled(layers, batch.mask)
         routing: Routing = self.router(Features(states, texts))
         return routing, self.base.forward(batch, Chosen(self.bank, routing.slots[:, 0]))
 

@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule
 from trainer.routers import Features, Routing
 from trainer.visitors import Visitor, pool
@@ -26,7 +25,6 @@ class Bank:
 
     def __init__(self, experts: Sequence[ExpertModule]) -> None:
         self.experts = list(experts)
-        self.first_layer = min(expert.architecture.first_layer for expert in experts)
         with torch.no_grad():
             each = [expert.visitor().factors for expert in experts]
             places = {place: found for factors in each for place, found in factors.items()}
@@ -94,11 +92,6 @@ class RoutedOnTheWay(Chosen):
         if layer == self.layers[-1]:
             self.routing = self.router(Features(torch.stack(self.pooled, 1), self.texts))
             self.slots = self.routing.slots[:, 0]
-
-
-def read_states(base: BaseModel, layers: Sequence[int], mask: Tensor, states: dict[int, Tensor]) -> Tensor:
-    """Pooled states `(batch, layers, 2, hidden)` of layers that a pass has kept."""
-    return torch.stack([pool(states[layer], mask) for layer in layers], 1)
 
 
 def _stack(

@@ -1,6 +1,6 @@
 """What may look into one forward of the base model and add to it, and how the states seen are pooled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -32,6 +32,10 @@ class Taps(Visitor):
         """Keep the states of a wanted layer."""
         if layer in self.layers:
             self.states[layer] = hidden
+
+    def pooled(self, layers: Sequence[int], mask: Tensor) -> Tensor:
+        """Pooled states `(batch, layers, 2, hidden)` of kept layers, in the order asked for."""
+        return torch.stack([pool(self.states[layer], mask) for layer in layers], 1)
 
 
 class Stop(Exception):
