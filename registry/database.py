@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -22,6 +23,12 @@ FILE = "registry.db"
 _opening = threading.Lock()
 
 
+class _Joined(threading.local):
+    """The connection of the transaction that a thread is in, if it is in one."""
+
+    connection: Connection | None = None
+
+
 class Database:
     """The database in a home folder, at the newest revision.
 
@@ -36,6 +43,7 @@ class Database:
     def __init__(self, home: Path) -> None:
         self.path = _file(home)
         self._engine = sqlite.engine(self.path)
+        self._joined = _Joined()
         revision = self.read(revisions.current)
         if revision is None:
             # Alembic is slow to import and only needed here.
@@ -52,11 +60,27 @@ class Database:
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns `work(connection, ...)`, which sees one state of the database and cannot change it."""
+        if self._joined.connection is not None:
+            return work(self._joined.connection, *args, **kwargs)
         return sqlite.read(self._engine, work, *args, **kwargs)
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns `work(connection, ...)`, done whole or not at all, with no other writer in between."""
+        if self._joined.connection is not None:
+            return work(self._joined.connection, *args, **kwargs)
         return sqlite.write(self._engine, work, *args, **kwargs)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that this thread reads and writes inside the block is one transaction; an error undoes it."""
+        if self._joined.connection is not None:
+            yield
+            return
+        with sqlite.transaction(self._engine) as self._joined.connection:
+            try:
+                yield
+            finally:
+                self._joined.connection = None
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -3,6 +3,7 @@
 RegistryError
 ├── NotFoundError         (LookupError)  an unknown name: task, expert, generation, alias, column, kind
 ├── ConflictError                        what is asked contradicts what is stored
+│   └── FencedError                      a job that is not this process's any more
 ├── DataRefusedError      (ValueError)   a data file that cannot be taken exactly as written
 ├── InvalidSettingError   (ValueError)   a setting outside what is allowed
 ├── DamagedError                         stored bytes that are not what was stored
@@ -26,6 +27,10 @@ class NotFoundError(RegistryError, LookupError):
 
 class ConflictError(RegistryError):
     """A request that contradicts what is stored, such as another kind of task under a taken name."""
+
+
+class FencedError(ConflictError):
+    """A write for a job that another worker has taken over, or that was cancelled: nothing was written."""
 
 
 class DataRefusedError(RegistryError, ValueError):

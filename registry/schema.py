@@ -1,7 +1,7 @@
 """The tables as SQLAlchemy Core sees them. `migrations/` alone makes the database; a test compares the two.
 
 Rows of every table in `FROZEN` are added and never changed: triggers in the database refuse UPDATE, DELETE
-and REPLACE. `aliases` and `features` are the only tables whose rows move or go.
+and REPLACE. Only in `aliases`, `features` and `jobs` do rows change.
 """
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -213,9 +214,56 @@ alias_events = _table(
     Column("reason", Note, nullable=False),
     Column("actor", Note),
     Column("created_at", Time, nullable=False),
+    # Last, where adding a column to an older database puts it: the verdict of the gate, where one was asked.
+    Column("gate", Json),
     CheckConstraint("action IN ('promote', 'rollback', 'remove')", name="action"),
 )
 Index(None, alias_events.c.subject, alias_events.c.name)
 
-MOVABLE = (features, aliases)
+# Times that are compared are seconds since 1970 by the database's own clock; the others are for people.
+jobs = _table(
+    "jobs",
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("params_sha256", Text, nullable=False),
+    Column("inputs", JsonTuple, nullable=False),
+    Column("task", Text),
+    Column("exclusive_key", Text),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("owner", Note),
+    Column("lease_until", REAL),
+    Column("cancel_requested", Integer, nullable=False),
+    Column("progress", Json),
+    Column("result", Json),
+    Column("error", Json),
+    Column("created_at", Time, nullable=False),
+    Column("started_at", Time),
+    Column("finished_at", Time),
+    CheckConstraint(
+        "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'needs_recovery')", name="state"
+    ),
+    CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
+    CheckConstraint("cancel_requested IN (0, 1)", name="cancel_requested"),
+    CheckConstraint(
+        "(state = 'running') = (owner IS NOT NULL) AND (state = 'running') = (lease_until IS NOT NULL)",
+        name="owner",
+    ),
+    CheckConstraint(
+        "(state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
+    ),
+    _digest("params_sha256"),
+)
+Index(None, jobs.c.state)
+# Of the jobs with one key, one runs at a time.
+Index(
+    "uq_jobs_running",
+    jobs.c.exclusive_key,
+    unique=True,
+    sqlite_where=jobs.c.state == text("'running'"),
+)
+
+MOVABLE = (features, aliases, jobs)
 FROZEN = tuple(table for table in metadata.sorted_tables if table not in MOVABLE)

@@ -23,7 +23,7 @@ try:  # The `sqlite` extra: a newer SQLite than the system's.
 except ImportError:
     import sqlite3 as driver
 
-__all__ = ["BUSY_TIMEOUT", "driver", "engine", "journal_mode", "read", "readable_errors", "write"]
+__all__ = ["BUSY_TIMEOUT", "driver", "engine", "journal_mode", "read", "readable_errors", "transaction", "write"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,6 +122,15 @@ def write(
 
     with _writing:
         return _patiently(engine, once)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A connection whose work is committed when the block ends, or undone when it raises; no other writer is
+    in between."""
+    with _writing, readable_errors(Path(str(engine.url.database))), engine.connect() as connection:
+        with _patiently(engine, connection.begin):
+            yield connection
 
 
 def _patiently(engine: Engine, once: Callable[[], T]) -> T:

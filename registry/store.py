@@ -1,7 +1,7 @@
 """The handle that everything else holds: one home with its facts and its blobs."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -75,6 +75,10 @@ class Registry:
     def close(self) -> None:
         """Lets go of the database."""
         self._database.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What this thread writes inside the block is done whole or not at all; keep it short."""
+        return self._database.transaction()
 
     @property
     def cache(self) -> Path:
