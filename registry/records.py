@@ -244,3 +244,46 @@ class Problem:
 
     subject: str
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work on record; `registry.jobs` tells how it moves from state to state."""
+
+    id: int
+    kind: str
+    """The job kind's module name, such as `add_task`."""
+    params: dict[str, Any]
+    inputs: tuple[str, ...]
+    """Digests of the blobs that the work reads."""
+    task: str | None
+    exclusive_key: str | None
+    """Of the jobs with one key, one runs at a time."""
+    state: str
+    """`queued`, `running`, `done`, `failed`, `cancelled` or `needs_recovery`."""
+    attempt: int
+    """How often it was begun; also the fencing token of every write."""
+    max_attempts: int
+    owner: str | None
+    cancel_requested: bool
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    """`{"kind": "DataRefusedError", "message": "..."}`."""
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to it unless somebody asks."""
+        return self.finished_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job: every write for it names job, attempt and owner."""
+
+    job: int
+    attempt: int
+    owner: str

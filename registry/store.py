@@ -27,6 +27,7 @@ from registry.disk import private_folder
 from registry.errors import DamagedError, StorageError
 from registry.faults import fault
 from registry.generations import PRODUCTION
+from registry.jobs import Jobs
 from registry.lineage import Lineage
 from registry.names import ROUTER
 from registry.records import (
@@ -65,6 +66,7 @@ class Registry:
         self.home = user_data_path("expert-registry") if home is None else Path(home).expanduser()
         self._database = Database(self.home)
         self.blobs = Blobs(self.home / "blobs")
+        self.jobs = Jobs(self.home, self._database, self.blobs)
 
     def __enter__(self) -> Self:
         return self
@@ -241,11 +243,7 @@ class Registry:
 
         Leftovers of a crash (temporary files, blobs that nothing refers to) are not problems.
         """
-        try:
-            stored, problems = self._database.read(verify.stored, ref)
-        except DamagedError as error:
-            return [Problem(subject="database", what=str(error))]
-        return problems + list(verify.damaged(self.blobs, stored))
+        return verify.problems(self._database, self.blobs, ref)
 
     def _named(self, ref: str) -> Expert | Generation:
         return self._database.read(subjects.get, ref)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select, text
 
 from registry import experts, generations, schema, subjects
 from registry.blobs import Blobs
+from registry.database import Database
 from registry.errors import DamagedError
 from registry.names import ROUTER
 from registry.records import Expert, Generation, Problem
@@ -20,6 +21,15 @@ class Stored:
     sha256: str
     tensors: bool
     bytes: int | None = None
+
+
+def problems(database: Database, blobs: Blobs, ref: str | None) -> list[Problem]:
+    """What is wrong with what `ref` names, by default with everything."""
+    try:
+        listed, found = database.read(stored, ref)
+    except DamagedError as error:
+        return [Problem(subject="database", what=str(error))]
+    return found + list(damaged(blobs, listed))
 
 
 def stored(connection: Connection, ref: str | None) -> tuple[list[Stored], list[Problem]]:

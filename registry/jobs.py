@@ -1,0 +1,140 @@
+"""`Registry.jobs`: the work that was asked for, what became of it, and what its workers may write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from registry import owners, queue
+from registry.blobs import Blobs
+from registry.canonical import sha256_of
+from registry.database import Database
+from registry.faults import fault
+from registry.records import Claim, Job
+
+
+class Jobs:
+    """The jobs of one home. What a job is and how it moves: `registry.queue`.
+
+    Wherever a `claim` is given, FencedError is raised, and nothing written, when the job has moved on.
+    """
+
+    def __init__(self, home: Path, database: Database, blobs: Blobs) -> None:
+        self._home = home
+        self._database = database
+        self._blobs = blobs
+
+    def list(self, *states: str) -> list[Job]:
+        """All jobs, or those in some states; newest first."""
+        return self._database.read(queue.every, states)
+
+    def get(self, job: int) -> Job:
+        """One job.
+
+        Raises:
+            NotFoundError: There is none of that number.
+        """
+        return self._database.read(queue.get, job)
+
+    def enqueue(
+        self,
+        kind: str,
+        params: dict[str, Any],
+        *,
+        inputs: Sequence[bytes] = (),
+        task: str | None = None,
+        exclusive_key: str | None = None,
+    ) -> Job:
+        """Puts work on record, or returns the job that waits with these very parameters.
+
+        Args:
+            kind: A job kind: see `trainer.jobs`.
+            params: All that the work depends on, as JSON. Files are given by content: by digest in here, and
+                as bytes in `inputs`.
+            inputs: The content of files; kept until the job is done.
+            task: What it is about, for people.
+            exclusive_key: Of the jobs with one key, one runs at a time.
+        """
+        for content in inputs:
+            self._blobs.add(content)
+
+        def record(connection: Connection) -> Job:
+            queue.recover(connection, self._gone)
+            for content in inputs:
+                self._blobs.ensure(sha256_of(content), content)
+            return queue.enqueue(
+                connection,
+                kind,
+                params,
+                inputs=[sha256_of(content) for content in inputs],
+                task=task,
+                exclusive_key=exclusive_key,
+            )
+
+        return self._database.write(record)
+
+    def input(self, job: Job) -> bytes:
+        """The content of the first of a job's files; DamagedError if it is not what was given."""
+        return self._blobs.get(job.inputs[0])
+
+    def owner(self) -> owners.Owner:
+        """This process, as an owner of jobs."""
+        return owners.Owner(self._home)
+
+    def claim(self, owner: owners.Owner, lease: float, job: int | None = None) -> Claim | None:
+        """The right to work on the oldest waiting job, or on `job`, for `lease` seconds; None if none waits."""
+        claim = self._database.write(queue.claim, owner.name, lease, self._gone, job)
+        fault("claim.committed")
+        return claim
+
+    def recover(self) -> None:
+        """Lets go of the jobs whose worker has died or not renewed its lease."""
+        self._database.write(queue.recover, self._gone)
+
+    def renew(self, claim: Claim, lease: float) -> None:
+        """Keeps a claim for `lease` seconds from now."""
+        self._database.write(queue.renew, claim, lease)
+
+    def report(self, claim: Claim, progress: dict[str, Any]) -> None:
+        """Says how far the work is."""
+        self._database.write(queue.report, claim, progress)
+
+    def check(self, claim: Claim) -> None:
+        """Raises FencedError unless the claim still holds."""
+        self._database.read(queue.check, claim)
+
+    def finish(self, claim: Claim, result: dict[str, Any]) -> None:
+        """The job is done. Call it inside the `Registry.transaction` that publishes the result."""
+        self._database.write(queue.finish, claim, result)
+
+    def fail(self, claim: Claim, kind: str, message: str) -> None:
+        """The job cannot be done; `kind` names the error."""
+        self._database.write(queue.fail, claim, kind, message)
+
+    def interrupt(self, claim: Claim, reason: str) -> None:
+        """The attempt came to nothing: another follows, unless it was the last or the job was to stop."""
+        self._database.write(queue.interrupt, claim, reason)
+
+    def release(self, claim: Claim) -> None:
+        """The worker goes away in good order; the job waits for another."""
+        self._database.write(queue.release, claim)
+
+    def cancel(self, job: int) -> Job:
+        """Asks a job to stop; one that waits is cancelled at once.
+
+        Raises:
+            ConflictError: It has ended already.
+        """
+        return self._database.write(queue.cancel, job)
+
+    def retry(self, job: int) -> Job:
+        """Queues a job again that failed or was cancelled.
+
+        Raises:
+            ConflictError: It is in another state.
+        """
+        return self._database.write(queue.retry, job)
+
+    def _gone(self, owner: str) -> bool:
+        return owners.gone(self._home, owner)
