@@ -10,6 +10,7 @@ from registry.errors import ConflictError, DamagedError, NotFoundError, Registry
 from registry.records import Alias, BaseModel, Dataset, Evaluation, Expert, Generation, Problem, Task
 
 if TYPE_CHECKING:
+    from registry.garbage import collect
     from registry.lineage import Lineage
     from registry.store import Registry
 
@@ -28,10 +29,15 @@ __all__ = [
     "Registry",
     "RegistryError",
     "Task",
+    "collect",
 ]
 
 # Loaded when first asked for: the database library takes longer than all of `registry --help`.
-_LATER = {"Lineage": "registry.lineage", "Registry": "registry.store"}
+_LATER = {
+    "Lineage": "registry.lineage",
+    "Registry": "registry.store",
+    "collect": "registry.garbage",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,17 @@
 """Files named by the SHA-256 of what is in them: written once, durably, and never changed."""
 
 import os
+import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from registry.canonical import sha256_of
 from registry.disk import private_folder, storage_errors, sync_folder
 from registry.errors import DamagedError
 from registry.faults import fault
+
+_NAME = re.compile("[0-9a-f]{64}")
 
 
 class Blobs:
@@ -27,6 +31,12 @@ class Blobs:
     def has(self, sha256: str) -> bool:
         """Whether there is such a blob; its bytes are not looked at."""
         return self.path(sha256).is_file()
+
+    def paths(self) -> Iterator[Path]:
+        """Every blob there is, whether or not something refers to it."""
+        for path in self.folder.glob("sha256/??/*"):
+            if _NAME.fullmatch(path.name) and path == self.path(path.name):
+                yield path
 
     def add(self, content: bytes) -> str:
         """Stores `content` and returns its digest. What is there already is left, unless it is damaged.
@@ -62,9 +72,17 @@ class Blobs:
         return content
 
     def ensure(self, sha256: str, content: bytes) -> None:
-        """Stores `content` again if its blob has gone: called where a row is about to refer to it."""
-        if not self.has(sha256):
+        """Stores `content` again if its blob has gone, collected since it was added.
+
+        Every function that writes a row which refers to a blob calls this, in that row's transaction.
+        """
+        path = self.path(sha256)
+        if not path.is_file():
             self.add(content)
+        else:
+            # It may be another process's, whose own sync of the folder is still to come.
+            with storage_errors("write", path):
+                sync_folder(path.parent)
 
     @staticmethod
     def _holds(path: Path, content: bytes) -> bool:

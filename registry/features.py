@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from registry import schema
+from registry.blobs import Blobs
 
 _table = schema.features
 
@@ -17,9 +18,12 @@ def sha256(connection: Connection, key: str) -> str | None:
     return found
 
 
-def add(connection: Connection, key: str, sha256: str, size: int, about: dict[str, Any]) -> None:
-    """Caches a blob under `key`, in place of what was there."""
-    values = {"sha256": sha256, "bytes": size, "about": about, "created_at": datetime.now(UTC)}
+def add(
+    connection: Connection, key: str, about: dict[str, Any], blobs: Blobs, sha256: str, content: bytes
+) -> None:
+    """Caches a blob, stored before, under `key`, in place of what was there."""
+    blobs.ensure(sha256, content)
+    values = {"sha256": sha256, "bytes": len(content), "about": about, "created_at": datetime.now(UTC)}
     connection.execute(insert(_table).values(key=key, **values).on_conflict_do_update(set_=values))
 
 

@@ -114,7 +114,7 @@ class Registry:
             ConflictError: The task is of another kind.
             InvalidSettingError: A new task cannot carry that name.
         """
-        return self._database.write(tasks.add_dataset, self.blobs.add(content), facts)
+        return self._database.write(tasks.add_dataset, facts, self.blobs, self.blobs.add(content), content)
 
     def base_models(self) -> list[BaseModel]:
         """All base models, oldest first."""
@@ -297,4 +297,4 @@ class Registry:
     def add_features(self, key: str, content: bytes, about: dict[str, Any]) -> None:
         """Caches bytes under `key`, in place of what was there; `about` says what they were computed from."""
         sha256 = self.blobs.add(content)
-        self._database.write(features.add, key, sha256, len(content), about)
+        self._database.write(features.add, key, about, self.blobs, sha256, content)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, func, insert, select
 
 from registry import schema
+from registry.blobs import Blobs
 from registry.errors import ConflictError, NotFoundError, not_found
 from registry.names import check_task
 from registry.records import Dataset, NewDataset, Task
@@ -49,8 +50,13 @@ def dataset(connection: Connection, task: str, version: int | None = None) -> Da
     return Dataset(**row._mapping)
 
 
-def add_dataset(connection: Connection, sha256: str, facts: NewDataset) -> Dataset:
-    """The next version of a task's rows, or the version that has these very rows; makes a new task."""
+def add_dataset(
+    connection: Connection, facts: NewDataset, blobs: Blobs, sha256: str, content: bytes
+) -> Dataset:
+    """The next version of a task's rows, or the version that has these very rows; makes a new task.
+
+    The blob is stored before."""
+    blobs.ensure(sha256, content)
     task, kind, now = facts["task"], facts["kind"], datetime.now(UTC)
     known = connection.execute(select(_tasks.c.kind).where(_tasks.c.name == task)).scalar()
     if known is None:
