@@ -1,4 +1,4 @@
-# make demo | test | check | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
+# make demo | test | check | stress | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
 PYTHON ?= python3
 # Test processes; each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check stress clean
 
 setup: $(STAMP)
 
@@ -27,5 +27,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The full figures of docs/results/reliability.md; goes on where it was interrupted.
+stress: setup
+	$(BIN)/python -m tests.stress --work .stress
+
 clean:
-	rm -rf .venv .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .stress build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

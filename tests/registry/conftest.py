@@ -33,7 +33,7 @@ def filled(registry: Registry) -> Registry:
 
 @pytest.fixture
 def measured() -> Callable[..., dict[str, Any]]:
-    """`measured("tests.registry.stress", "--adds", "3")` runs the module and returns the JSON it prints."""
+    """`measured("tests.stress.nobody")` runs the module and returns the JSON it prints."""
 
     def run(module: str, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(

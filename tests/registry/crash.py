@@ -16,8 +16,8 @@ from pathlib import Path
 from registry import Registry, migration
 from registry.database import FILE
 from registry.sqlite import driver
-from tests.registry.forks import killed_at
 from tests.registry.samples import add_expert, add_generation
+from tests.stress.forks import killed_at
 
 PUBLISH = (
     "blob.opened",

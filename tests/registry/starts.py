@@ -11,8 +11,8 @@ from pathlib import Path
 from registry import Registry, migration
 from registry.database import FILE
 from tests.registry.crash import REVISIONS
-from tests.registry.forks import together
 from tests.registry.samples import add_expert
+from tests.stress.forks import together
 
 
 def measure(folder: Path, processes: int, rounds: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ ADVICE = "Check free space, permissions and REGISTRY_HOME."
 def test_without_permission_reading_goes_on_and_the_rest_is_one_line(
     measured: Callable[..., dict[str, Any]],
 ) -> None:
-    answers = measured("tests.registry.nobody")
+    answers = measured("tests.stress.nobody")
     assert answers.pop("add").endswith(f": Permission denied. {ADVICE}")
     assert answers == {
         "read": "['sst2@1']",

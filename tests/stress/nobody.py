@@ -1,4 +1,4 @@
-"""What somebody without permission is told: `python -m tests.registry.nobody` prints it as JSON.
+"""What somebody without permission is told: `python -m tests.stress.nobody` prints it as JSON.
 
 Root may do everything, so when root runs this, a process that has given up root does.
 """
@@ -13,8 +13,8 @@ from registry import Registry, migration
 from registry.canonical import sha256_of
 from registry.database import FILE
 from registry.errors import RegistryError
-from tests.registry.forks import start
 from tests.registry.samples import add_expert
+from tests.stress.forks import start
 
 NOBODY = 65_534
 
