@@ -1,14 +1,16 @@
 """Movable names: `router@production`, `sst2@stable`. Every move is an event that stays."""
 
+import getpass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from registry import schema
 from registry.errors import NotFoundError, not_found
+from registry.faults import fault
 from registry.names import ROUTER
-from registry.records import Alias, AliasEvent
+from registry.records import Alias, AliasEvent, Move
 
 _aliases = schema.aliases
 _events = schema.alias_events
@@ -43,8 +45,7 @@ def move(
     to: int | None,
     *,
     action: str = "promote",
-    reason: str = "",
-    actor: str | None = None,
+    **said: Unpack[Move],
 ) -> None:
     """Lets an alias stand for version or generation `to`, or takes it away; nothing when it does already."""
     now = datetime.now(UTC)
@@ -53,10 +54,12 @@ def move(
     target = None if to is None else f"{subject}@{to}"
     if target == previous:
         return
+    fault("promote.begun")
     connection.execute(delete(_aliases).where(_aliases.c.subject == subject, _aliases.c.name == name))
     if to is not None:
         points = {"generation": to} if subject == ROUTER else {"task": subject, "version": to}
         connection.execute(insert(_aliases).values(subject=subject, name=name, moved_at=now, **points))
+    fault("promote.moved")
     connection.execute(
         insert(_events).values(
             subject=subject,
@@ -64,11 +67,13 @@ def move(
             action=action,
             target=target,
             previous=previous,
-            reason=reason,
-            actor=actor,
+            reason=said.get("reason", ""),
+            actor=said.get("actor") or _user(),
             created_at=now,
+            gate=said.get("gate"),
         )
     )
+    fault("promote.recorded")
 
 
 def earlier(connection: Connection, subject: str, name: str) -> int:
@@ -103,6 +108,7 @@ def history(connection: Connection, subject: str, name: str) -> list[AliasEvent]
             reason=row.reason,
             actor=row.actor,
             created_at=row.created_at,
+            gate=row.gate,
         )
         for row in reversed(rows)
     ]
@@ -124,3 +130,11 @@ def number(alias: Alias) -> int:
 
 def _number(target: str) -> int:
     return int(target.rpartition("@")[2])
+
+
+def _user() -> str | None:
+    """The user that this process runs as; a container may run as one that has no name."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return None

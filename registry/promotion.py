@@ -1,14 +1,18 @@
 """Moving aliases: to an expert or generation, back to where they were, or away."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Unpack
+
 from sqlalchemy import Connection
 
 from registry import aliases, subjects, tasks
 from registry.errors import ConflictError
 from registry.names import ROUTER, parse_alias
-from registry.records import Alias, AliasEvent, Expert
+from registry.records import Alias, AliasEvent, Expert, Move, Stretch
 
 
-def promote(connection: Connection, ref: str, alias: str, *, reason: str, actor: str | None) -> Alias:
+def promote(connection: Connection, ref: str, alias: str, **said: Unpack[Move]) -> Alias:
     """Lets `alias` stand for what `ref` names. An alias without a subject belongs to that of `ref`."""
     target = subjects.get(connection, ref)
     owner = target.task if isinstance(target, Expert) else ROUTER
@@ -17,28 +21,46 @@ def promote(connection: Connection, ref: str, alias: str, *, reason: str, actor:
         raise ConflictError(
             f"The alias '{subject}@{name}' cannot stand for {target.name}; use '{owner}@{name}'."
         )
-    aliases.move(connection, owner, name, subjects.number(target), reason=reason, actor=actor)
+    aliases.move(connection, owner, name, subjects.number(target), **said)
     return aliases.get(connection, owner, name)
 
 
-def rollback(connection: Connection, alias: str, *, reason: str, actor: str | None) -> Alias:
+def rollback(connection: Connection, alias: str, **said: Unpack[Move]) -> Alias:
     """Lets `alias` stand for what it stood for before."""
     subject, name = _known(connection, alias)
     earlier = aliases.earlier(connection, subject, name)
-    aliases.move(connection, subject, name, earlier, action="rollback", reason=reason, actor=actor)
+    aliases.move(connection, subject, name, earlier, action="rollback", **said)
     return aliases.get(connection, subject, name)
 
 
-def remove(connection: Connection, alias: str, *, reason: str, actor: str | None) -> None:
+def remove(connection: Connection, alias: str, **said: Unpack[Move]) -> None:
     """Takes `alias` away; its history stays."""
     subject, name = _known(connection, alias)
     aliases.get(connection, subject, name)
-    aliases.move(connection, subject, name, None, action="remove", reason=reason, actor=actor)
+    aliases.move(connection, subject, name, None, action="remove", **said)
 
 
 def history(connection: Connection, alias: str) -> list[AliasEvent]:
     """Every move of `alias`, newest first."""
     return aliases.history(connection, *_known(connection, alias))
+
+
+def stretches(events: Sequence[AliasEvent], start: datetime, end: datetime) -> list[Stretch]:
+    """What an alias stood for at `start`, and from then on until before `end`, oldest first.
+
+    Args:
+        events: Every move of the alias, newest first, as `Registry.history` gives them.
+        start: The first moment asked about.
+        end: The first moment that is not; equal to `start` for that one moment.
+    """
+    found = []
+    moves = list(reversed(events))
+    for begun, ended in zip(moves, [*moves[1:], None], strict=True):
+        began_in_time = begun.created_at <= start or begun.created_at < end
+        lasted = ended is None or ended.created_at > start
+        if began_in_time and lasted and begun.target is not None:
+            found.append(Stretch(alias=begun.alias, target=begun.target, begun=begun, ended=ended))
+    return found
 
 
 def _known(connection: Connection, alias: str) -> tuple[str, str]:

@@ -235,7 +235,29 @@ class AliasEvent:
     previous: str | None
     reason: str
     actor: str | None
+    """Who moved it; by default the user that the process runs as."""
     created_at: datetime
+    gate: dict[str, Any] | None
+    """The verdict of the promotion gate (`trainer.pipeline.gate`), where one was asked."""
+
+
+class Move(TypedDict, total=False):
+    """What may be said of a move of an alias; see `AliasEvent`."""
+
+    reason: str
+    actor: str | None
+    gate: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A time during which an alias stood for one thing."""
+
+    alias: str
+    target: str
+    begun: AliasEvent
+    ended: AliasEvent | None
+    """`None` while it still stands for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

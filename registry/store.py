@@ -39,6 +39,7 @@ from registry.records import (
     EvaluationFacts,
     Expert,
     Generation,
+    Move,
     NewDataset,
     NewExpert,
     NewGeneration,
@@ -254,31 +255,29 @@ class Registry:
         """All aliases, by subject and name."""
         return self._database.read(aliases.every)
 
-    def alias(
-        self, name: str, ref: str | None, *, reason: str = "", actor: str | None = None
-    ) -> Alias | None:
+    def alias(self, name: str, ref: str | None, **said: Unpack[Move]) -> Alias | None:
         """Lets an alias stand for `ref`, or takes it away when `ref` is `None`; its history stays."""
         if ref is not None:
-            return self.promote(ref, alias=name, reason=reason, actor=actor)
-        return self._database.write(promotion.remove, name, reason=reason, actor=actor)
+            return self.promote(ref, alias=name, **said)
+        return self._database.write(promotion.remove, name, **said)
 
-    def promote(
-        self, ref: str, *, alias: str = PRODUCTION, reason: str = "", actor: str | None = None
-    ) -> Alias:
+    def promote(self, ref: str, *, alias: str = PRODUCTION, **said: Unpack[Move]) -> Alias:
         """Lets an alias stand for an expert or a generation; an expert's alias belongs to its task.
+
+        What is `said` of the move is kept: `reason`, `actor` (by default this process's user) and `gate`.
 
         Raises:
             ConflictError: The alias is another task's, or the router's.
             InvalidSettingError: An alias cannot be named like that.
         """
-        return self._database.write(promotion.promote, ref, alias, reason=reason, actor=actor)
+        return self._database.write(promotion.promote, ref, alias, **said)
 
-    def rollback(self, alias: str = PRODUCTION, *, reason: str = "", actor: str | None = None) -> Alias:
+    def rollback(self, alias: str = PRODUCTION, **said: Unpack[Move]) -> Alias:
         """Lets an alias stand for what it stood for before; once more goes one further back."""
-        return self._database.write(promotion.rollback, alias, reason=reason, actor=actor)
+        return self._database.write(promotion.rollback, alias, **said)
 
     def history(self, alias: str = PRODUCTION) -> list[AliasEvent]:
-        """Every move of an alias, newest first."""
+        """Every move of an alias, newest first; `registry.promotion.stretches` tells what it was when."""
         return self._database.read(promotion.history, alias)
 
     def features(self, key: str) -> bytes | None:
