@@ -1,23 +1,10 @@
 """Many at once: none is lost, none is refused, every number is used once. Larger crowds: `tests/stress`."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from registry import Registry
 from tests.registry.samples import add_expert, add_generation
-
-STARTS = 8
-ROUNDS = 3
-
-
-def test_eight_processes_that_open_a_new_home_at_once_all_succeed(
-    measured: Callable[..., dict[str, Any]],
-) -> None:
-    figures = measured("tests.registry.starts", "--processes", str(STARTS), "--rounds", str(ROUNDS))
-    # With the safe journal of this SQLite, with a write-ahead log, and while migrating.
-    assert figures == {"starts": 3 * STARTS * ROUNDS, "failed": 0, "problems": 0}
 
 
 def test_threads_share_one_handle(registry: Registry) -> None:

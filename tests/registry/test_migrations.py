@@ -22,8 +22,8 @@ from registry import Registry, migration, revisions, sqlite
 from registry.database import FILE, migrate
 from registry.errors import DamagedError, SchemaError, StorageError
 from registry.sqlite import driver
-from tests.registry.crash import REVISIONS, migrated, rows
 from tests.registry.samples import add_expert
+from tests.stress.kills.migrating import REVISIONS, migrated, rows
 
 BROKEN = '''"""A revision that fails half way."""
 

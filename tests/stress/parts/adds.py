@@ -12,7 +12,7 @@ from tests.stress.sizes import sized
 TITLE = "16 processes add experts to one registry at once"
 TARGET = "8,000 adds, 0 lost, 0 errors, no version gap"
 MINUTES = 1.5
-SMALL = 0.04
+SMALL = 0.02
 
 PROCESSES = 16
 ADDS = 500
