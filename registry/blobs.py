@@ -30,7 +30,9 @@ class Blobs:
 
     def has(self, sha256: str) -> bool:
         """Whether there is such a blob; its bytes are not looked at."""
-        return self.path(sha256).is_file()
+        path = self.path(sha256)
+        with storage_errors("read", path):
+            return path.is_file()
 
     def paths(self) -> Iterator[Path]:
         """Every blob there is, whether or not something refers to it."""
@@ -77,7 +79,7 @@ class Blobs:
         Every function that writes a row which refers to a blob calls this, in that row's transaction.
         """
         path = self.path(sha256)
-        if not path.is_file():
+        if not self.has(sha256):
             self.add(content)
         else:
             # It may be another process's, whose own sync of the folder is still to come.
