@@ -11,7 +11,6 @@ from torch import nn
 from registry import Generation
 from registry import tensors as tensor_files
 from trainer import kinds
-from trainer.base_model import BaseModel
 from trainer.described import from_json
 from trainer.encoding import early_layers
 
@@ -51,8 +50,11 @@ def pack(router: nn.Module, about: Mapping[str, Any]) -> bytes:
     )
 
 
-def thaw(base: BaseModel, generation: Generation, values: Mapping[str, np.ndarray]) -> nn.Module:
-    """A frozen router, ready to route.
+def thaw(hidden: int, generation: Generation, values: Mapping[str, np.ndarray]) -> nn.Module:
+    """A frozen router, ready to route on the CPU.
+
+    Args:
+        hidden: size of the states of its base model.
 
     Raises:
         DamagedError: the values do not fit the generation's own description.
@@ -61,7 +63,7 @@ def thaw(base: BaseModel, generation: Generation, values: Mapping[str, np.ndarra
     module = kinds.load("routers", plan.kind)
     router: nn.Module = module.Router(
         from_json(module.Config, plan.kind_config),
-        (len(plan.layers), 2, base.hidden),
+        (len(plan.layers), 2, hidden),
         len(generation.experts),
     )
     own = router.state_dict()
@@ -69,7 +71,7 @@ def thaw(base: BaseModel, generation: Generation, values: Mapping[str, np.ndarra
         values, {name: ("float32", tuple(value.shape)) for name, value in own.items()}, generation.name
     )
     router.load_state_dict({name: torch.from_numpy(values[name].copy()) for name in own})
-    return router.to(base.device).eval().requires_grad_(False)
+    return router.eval().requires_grad_(False)
 
 
 def parameter_count(router: nn.Module) -> int:

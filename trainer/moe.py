@@ -95,8 +95,8 @@ class MoE:
             member = registry.expert(name)
             pool.append((member, thawed(registry, base, member)))
             on_progress("loading experts", slot + 1, len(chosen.experts), member.name)
-        router = generations.thaw(base, chosen, registry.tensors(chosen.name)[0])
-        return cls(base, pool, chosen, router)
+        router = generations.thaw(base.hidden, chosen, registry.tensors(chosen.name)[0])
+        return cls(base, pool, chosen, router.to(base.device))
 
     def predict(
         self, texts: Sequence[Text], *, expert: str | None = None, on_progress: Progress = silent

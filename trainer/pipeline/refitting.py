@@ -1,30 +1,25 @@
 """`retrain_router`: all experts, as they are, become the next router generation. No expert is touched."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from registry import ConflictError, Dataset, Expert, Generation, NotFoundError, Registry
+from registry import ConflictError, Expert, Generation, NotFoundError, Registry
 from registry.errors import InvalidSettingError
+from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
-from trainer.base_model import BaseModel
-from trainer.data import SPLITS, TaskData
-from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs, rows_of
-from trainer.described import from_json, to_json
-from trainer.experts import Architecture
-from trainer.generations import PASSES, RouterDesign, joined, layers_read, parameter_count
-from trainer.moe import MoE, fitting_base, thawed
+from trainer.described import to_json
+from trainer.generations import PASSES, parameter_count
+from trainer.pipeline.archive import Archive
+from trainer.pipeline.fitting import Fitted, fit
+from trainer.pipeline.gate import TOLERANCE, Gate, check_tolerance, compare
+from trainer.pipeline.promoting import Promotion, in_production
+from trainer.pipeline.routed_pool import RoutedPool
 from trainer.progress import Progress, silent
-from trainer.routers import Examples, Features, routing_accuracy
 from trainer.runs import Moment
-from trainer.tally import Tally, facts, scores
+from trainer.tally import scores
 
 AUTO = "auto"
 
@@ -40,6 +35,8 @@ class RetrainedRouter:
         per_task: the same by task, on test; candidates: validation routing accuracy of each router kind
             tried.
         confusion: of each task's test rows, how many went to which task.
+        promoted: whether the alias `production` now stands for it.
+        gate: how it compares with what was in production; None if nobody ever asked.
     """
 
     generation: Generation
@@ -48,21 +45,25 @@ class RetrainedRouter:
     per_task: dict[str, dict[str, float]]
     candidates: dict[str, float]
     confusion: dict[str, dict[str, int]]
+    promoted: bool
+    gate: Gate | None
     seconds: float
 
-
-@dataclass(frozen=True)
-class Member:
-    """One expert of the pool with its rows and their pooled features."""
-
-    expert: Expert
-    dataset: Dataset
-    data: TaskData
-    features: Tensor
-
-    def places(self, split: str) -> list[int]:
-        """Rows of one split."""
-        return [place for place, row in enumerate(self.data.rows) if row.split == split]
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "generation": self.generation.name,
+            "router": self.generation.router,
+            "created": self.created,
+            "experts": list(self.generation.experts),
+            "metrics": self.metrics,
+            "per_task": self.per_task,
+            "candidates": self.candidates,
+            "confusion": self.confusion,
+            "promoted": self.promoted,
+            "gate": None if self.gate is None else self.gate.as_json(),
+            "seconds": self.seconds,
+        }
 
 
 def retrain_router(
@@ -72,20 +73,27 @@ def retrain_router(
     experts: Sequence[str] | None = None,
     seed: int = 0,
     passes: str = "one",
-    promote: bool = True,
+    promote: bool | None = None,
+    tolerance: float = TOLERANCE,
+    actor: str | None = None,
     device: str = "auto",
     on_progress: Progress = silent,
+    finish: Callable[[RetrainedRouter], object] = lambda made: None,
 ) -> RetrainedRouter:
     """Fit a router over the newest expert of each task, or over those named, and freeze it as the next
-    generation.
+    generation, `router@candidate`. It goes into production when the promotion gate lets it.
 
     Reads cached features; the base model runs only for rows whose features or answers are not cached, and for
-    test rows that the router sends to another expert.
+    held-out rows that a router sends to another expert.
 
     Args:
         router: a router kind, or `auto`: all kinds are fitted and validation picks.
         passes: `one` or `two`, see `trainer.generations.RouterDesign`.
-        promote: let the alias `production` stand for the new generation.
+        promote: None: if the gate passes, see `trainer.pipeline.gate`; True: whatever the gate says, which is
+            recorded; False: not.
+        tolerance: points of accuracy that a task may lose against the generation in production.
+        actor: who is on record for the moves of the aliases; by default the user of this process.
+        finish: called in the transaction that publishes the generation; when it raises, nothing is published.
 
     Raises:
         NotFoundError: no expert yet, or an unknown expert or router kind.
@@ -94,54 +102,68 @@ def retrain_router(
     started = Moment.now()
     if passes not in PASSES:
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
-    wanted = kinds.names("routers") if router == AUTO else [router]
-    modules = {name: kinds.load("routers", name) for name in wanted}
+    check_tolerance(tolerance)
+    modules = {name: kinds.load("routers", name) for name in _kinds(router)}
     chosen = _chosen(registry, experts)
     settings = {"router": router, "passes": passes, "seed": seed}
+    archive = Archive(registry, device, on_progress)
+    promotion = Promotion(registry, promote, tolerance, actor)
     newest = _same_as_newest(registry, chosen, settings)
     if newest is not None:
-        if promote and not _was_promoted(registry, newest):
-            registry.promote(newest.name, reason="retrain-router")
-        return _result(newest, False, registry.evaluations(newest.name)[::-1], started)
-    base = cache(lambda: fitting_base(registry, chosen[0].base_model, None, device, on_progress))
-    layers, max_length = _reading(registry, chosen, passes)
-    members = [_member(registry, base, expert, layers, max_length, on_progress) for expert in chosen]
-    best, fitted, scores = _fit(modules, members, seed, on_progress)
-    plan = RouterDesign(
-        kind=best,
-        kind_config=to_json(modules[best].Config()),
-        layers=layers if modules[best].READS == "states" else (),
-        passes=passes,
-        max_length=max_length,
-    )
-    measured = _measure(registry, members, fitted, base, on_progress)
-    generation = registry.add_generation(
-        router=best,
-        config={"router": to_json(plan), "settings": settings, "candidates": scores},
-        base_model=chosen[0].base_model,
-        experts=[expert.name for expert in chosen],
-        parameters=parameter_count(fitted),
-        payload=generations.pack(fitted, {"experts": [expert.sha256 for expert in chosen]}),
+        return _nothing_to_do(archive, newest, promotion, started, finish)
+    fitted = fit(archive, modules, chosen, seed, passes)
+    gate = compare(fitted.pool, in_production(registry), tolerance)
+    with registry.transaction():
+        generation = _publish(registry, fitted, settings, started)
+        promoted, gate = promotion.settle(generation, gate)
+        made = _result(generation, True, fitted.measured, promoted, gate, started)
+        finish(made)
+    fault("promote.committed")
+    return made
+
+
+def _kinds(router: str) -> list[str]:
+    return kinds.names("routers") if router == AUTO else [router]
+
+
+def _nothing_to_do(
+    archive: Archive,
+    newest: Generation,
+    promotion: Promotion,
+    started: Moment,
+    finish: Callable[[RetrainedRouter], object],
+) -> RetrainedRouter:
+    """No new generation; but the newest may still have to face the gate."""
+    registry = archive.registry
+    gate = promotion.verdict(newest)
+    asked = promotion.is_open(newest)
+    if asked:
+        gate = compare(RoutedPool.frozen(archive, newest), in_production(registry), promotion.tolerance)
+    measured = registry.evaluations(newest.name)[::-1]
+    with registry.transaction():
+        if asked and gate is not None:
+            promoted, gate = promotion.settle(newest, gate)
+        else:
+            promoted = in_production(registry) == newest
+        found = _result(newest, False, measured, promoted, gate, started)
+        finish(found)
+    fault("promote.committed")
+    return found
+
+
+def _publish(registry: Registry, fitted: Fitted, settings: dict[str, object], started: Moment) -> Generation:
+    experts = fitted.pool.experts
+    seed = int(str(settings["seed"]))
+    return registry.add_generation(
+        router=fitted.design.kind,
+        config={"router": to_json(fitted.design), "settings": settings, "candidates": fitted.candidates},
+        base_model=experts[0].base_model,
+        experts=[expert.name for expert in experts],
+        parameters=parameter_count(fitted.router),
+        payload=generations.pack(fitted.router, {"experts": [expert.sha256 for expert in experts]}),
         run=started.run(kind="router", settings=settings, seed=seed, history=[]),
-        evaluations=measured,
+        evaluations=fitted.measured,
     )
-    if promote:
-        registry.promote(generation.name, reason="retrain-router")
-    return _result(generation, True, measured, started)
-
-
-def _fit(
-    modules: Mapping[str, ModuleType], members: Sequence[Member], seed: int, on_progress: Progress
-) -> tuple[str, nn.Module, dict[str, float]]:
-    """Fit every kind; the one that does best on validation, and the validation routing accuracy of each."""
-    training, validation = _examples(members, "train"), _examples(members, "validation")
-    fitted = {
-        name: module.fit(module.Config(), training, validation, len(members), seed, on_progress)
-        for name, module in modules.items()
-    }
-    judged = {name: _judge(router, validation) for name, router in fitted.items()}
-    best = max(judged, key=lambda name: judged[name])
-    return best, fitted[best], {name: accuracy for name, (accuracy, _) in judged.items()}
 
 
 def _chosen(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
@@ -173,111 +195,12 @@ def _same_as_newest(
     return known[-1] if known[-1].config["settings"] == settings else None
 
 
-def _was_promoted(registry: Registry, generation: Generation) -> bool:
-    """Whether it has been in production: then a person who went back to another did so on purpose."""
-    try:
-        return generation.name in {move.target for move in registry.history()}
-    except NotFoundError:
-        return False
-
-
-def _reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> tuple[tuple[int, ...], int]:
-    """The layers a router of states reads, and how much of a text: such that every expert of the pool can
-    follow it."""
-    plans = [from_json(Architecture, expert.config["architecture"]) for expert in chosen]
-    depth = registry.base_model(chosen[0].base_model).layers
-    first_layer = min(plan.first_layer for plan in plans)
-    return layers_read(depth, passes, first_layer), max(plan.max_length for plan in plans)
-
-
-def _member(
-    registry: Registry,
-    base: Callable[[], BaseModel],
-    expert: Expert,
-    layers: tuple[int, ...],
-    max_length: int,
-    on_progress: Progress,
-) -> Member:
-    dataset = registry.dataset(expert.task, expert.dataset)
-    data = rows_of(registry, dataset, expert.kind)
-    wanted = FeatureKey(expert.base_model, dataset.sha256, layers, max_length)
-    return Member(expert, dataset, data, features_of(registry, base, wanted, data, on_progress))
-
-
-def _examples(members: Sequence[Member], split: str) -> Examples:
-    texts, states, slots = [], [], []
-    for slot, member in enumerate(members):
-        places = member.places(split)
-        texts += joined(pairs([member.data.rows[place] for place in places]))
-        states.append(member.features[places])
-        slots += [slot] * len(places)
-    return Examples(Features(torch.cat(states), texts), torch.tensor(slots))
-
-
-def _judge(router: nn.Module, examples: Examples) -> tuple[float, float]:
-    """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
-    with torch.no_grad():
-        routing = router(examples.features)
-        likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
-    return routing_accuracy(routing, examples.slots), likelihood
-
-
-def _measure(
-    registry: Registry,
-    members: Sequence[Member],
-    router: nn.Module,
-    base: Callable[[], BaseModel],
-    on_progress: Progress,
-) -> list[EvaluationFacts]:
-    """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record
-    already."""
-    pool = cache(
-        lambda: MoE(
-            base(), [(one.expert, thawed(registry, base(), one.expert)) for one in members], None, None
-        )
-    )
-    measured = []
-    for split in SPLITS[1:]:
-        tallies = [_tally(registry, members, slot, split, router, pool) for slot in range(len(members))]
-        on_progress(f"measuring on {split}", 1, 1, "")
-        measured += facts(tallies, split)
-    return measured
-
-
-def _tally(
-    registry: Registry,
-    members: Sequence[Member],
-    slot: int,
-    split: str,
-    router: nn.Module,
-    pool: Callable[[], MoE],
-) -> Tally:
-    member = members[slot]
-    places = member.places(split)
-    rows = [member.data.rows[place] for place in places]
-    texts = pairs(rows)
-    with torch.no_grad():
-        slots = router(Features(member.features[places], joined(texts))).slots[:, 0].tolist()
-    known = answers_of(registry, member.expert, member.dataset)
-    if known is None:
-        own = [one.label for one in pool().predict(texts, expert=member.expert.name)]
-    else:
-        own = [known[place] or "" for place in places]
-    routed = list(own)
-    for other in sorted({*slots} - {slot}):
-        strays = [row for row, chosen in enumerate(slots) if chosen == other]
-        answers = pool().predict([texts[row] for row in strays], expert=members[other].expert.name)
-        for row, answer in zip(strays, answers, strict=True):
-            routed[row] = answer.label
-    target = kinds.load("tasks", member.expert.kind).TARGET
-    sent = [members[chosen].expert.task for chosen in slots]
-    return Tally.of(member.expert.task, [row.values[target] for row in rows], sent, routed, own)
-
-
 def _result(
     generation: Generation,
     created: bool,
     measured: Sequence[Evaluation] | Sequence[EvaluationFacts],
+    promoted: bool,
+    gate: Gate | None,
     started: Moment,
 ) -> RetrainedRouter:
     found = scores(measured)
@@ -288,5 +211,7 @@ def _result(
         per_task=found.per_task,
         candidates=generation.config["candidates"],
         confusion=found.confusion,
+        promoted=promoted,
+        gate=gate,
         seconds=started.elapsed(),
     )

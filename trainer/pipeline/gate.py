@@ -1,0 +1,208 @@
+"""The promotion gate: whether a new generation answers the tasks of the one in production as well as it does.
+
+Both are asked the same held-out rows of every task that production answers. What counts are the rows on which
+exactly one of them is right: `lost` ones that only production answers rightly, `gained` ones that only the
+candidate does. Were both equally good, each such row would be lost or gained by the toss of a coin, so the
+chance of at least that many losses is a tail of the binomial distribution (the exact one-sided McNemar test).
+A task fails when its accuracy falls by more than the tolerance and that chance is below the level.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any
+
+from registry import Expert, Generation, RegistryError
+from registry.errors import InvalidSettingError
+from trainer.pipeline.archive import Archive
+from trainer.pipeline.routed_pool import RoutedPool
+
+LEVEL = 0.05
+"""How improbable a loss must be by chance before it counts as one."""
+
+TOLERANCE = 1.0
+"""Points (hundredths) of accuracy that a task may lose."""
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One task's held-out rows before and after.
+
+    Attributes:
+        answered: whether the candidate has an expert for the task at all.
+        before, after: share of rows answered rightly by production and by the candidate.
+        lost, gained: rows that only production, or only the candidate, answers rightly.
+        p_value: chance of that many losses or more among `lost + gained` rows if both were equally good.
+    """
+
+    task: str
+    answered: bool
+    rows: int
+    before: float
+    after: float
+    lost: int
+    gained: int
+    p_value: float
+    passed: bool
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        before: Sequence[bool],
+        after: Sequence[bool],
+        tolerance: float,
+        *,
+        answered: bool = True,
+    ) -> "Comparison":
+        """From what was answered rightly, row by row."""
+        pairs = list(zip(before, after, strict=True))
+        lost, gained = pairs.count((True, False)), pairs.count((False, True))
+        chance = p_value(lost, gained)
+        return cls(
+            task=task,
+            answered=answered,
+            rows=len(pairs),
+            before=sum(before) / len(pairs),
+            after=sum(after) / len(pairs),
+            lost=lost,
+            gained=gained,
+            p_value=chance,
+            # Counted in whole rows: a share of rows is rarely a number that a computer holds exactly.
+            passed=answered and not (100 * (lost - gained) > tolerance * len(pairs) and chance < LEVEL),
+        )
+
+    @property
+    def points(self) -> float:
+        """By how many hundredths the accuracy fell."""
+        return 100 * (self.lost - self.gained) / self.rows
+
+    def __str__(self) -> str:
+        if not self.answered:
+            return f"{self.task} is left out ({self.rows} rows)"
+        return f"{self.task} lost {self.points:.1f} points ({self.rows} rows, p {self.p_value:.2g})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The verdict on one generation.
+
+    Attributes:
+        against: the generation that was in production; None when none was, and nothing could be lost.
+        tasks: every task that production answers; together: all their rows as if of one task, where many
+            losses too small to be told from chance add up. None when nothing was compared.
+        problem: why no comparison was possible; then nothing is promoted unasked.
+    """
+
+    passed: bool
+    against: str | None
+    tolerance: float
+    level: float
+    tasks: tuple[Comparison, ...] = ()
+    together: Comparison | None = None
+    problem: str | None = None
+
+    @property
+    def failed(self) -> list[Comparison]:
+        """What was lost, the largest loss first."""
+        lost = [one for one in self.tasks if not one.passed]
+        if not lost and self.together is not None and not self.together.passed:
+            return [self.together]
+        return sorted(lost, key=lambda one: -one.points)
+
+    def __str__(self) -> str:
+        if self.problem is not None:
+            return self.problem
+        if self.against is None:
+            return "nothing was in production to compare with"
+        if self.passed:
+            return f"no task is shown to lose more than {self.tolerance:g} points against {self.against}"
+        named = [str(one) for one in self.failed]
+        more = [f"and {len(named) - SHOWN} more"] if len(named) > SHOWN else []
+        return f"{', '.join(named[:SHOWN] + more)} against {self.against}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept with the moves of the aliases."""
+        return {**asdict(self), "tasks": [asdict(one) for one in self.tasks]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Gate":
+        """The verdict whose `as_json` gave `values`."""
+        together = values["together"]
+        compared: dict[str, Any] = {
+            "tasks": tuple(Comparison(**one) for one in values["tasks"]),
+            "together": None if together is None else Comparison(**together),
+        }
+        return cls(**{**values, **compared})
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse what is no number of points.
+
+    Raises:
+        InvalidSettingError: it is below 0, above 100, or no number.
+    """
+    if not 0 <= tolerance <= 100:
+        raise InvalidSettingError(f"tolerance {tolerance:g} must be from 0 to 100 points of accuracy")
+
+
+def compare(candidate: RoutedPool, production: Generation | None, tolerance: float) -> Gate:
+    """Ask both about every task that production answers.
+
+    The rows are those that the candidate's expert of the task was measured on, since they say what the task
+    is today; for a task that the candidate lacks, those of production's expert.
+    """
+    if production is None:
+        return Gate(passed=True, against=None, tolerance=tolerance, level=LEVEL)
+    ours = {expert.task: expert for expert in candidate.experts}
+    common = [task for task in (name.partition("@")[0] for name in production.experts) if task in ours]
+    after = {task: candidate.right(ours[task]) for task in common}
+    try:
+        before = _before(candidate.archive, production, ours)
+    except RegistryError as error:
+        problem = f"{production.name} cannot be run to compare with: {error}"
+        return Gate(passed=False, against=production.name, tolerance=tolerance, level=LEVEL, problem=problem)
+    lacking = {task: [False] * len(right) for task, right in before.items() if task not in ours}
+    after |= lacking
+    tasks = tuple(
+        Comparison.of(task, right, after[task], tolerance, answered=task not in lacking)
+        for task, right in before.items()
+    )
+    all_before, all_after = (
+        list(chain.from_iterable(rows[task] for task in before)) for rows in (before, after)
+    )
+    together = Comparison.of("all tasks", all_before, all_after, tolerance)
+    return Gate(
+        passed=together.passed and all(one.passed for one in tasks),
+        against=production.name,
+        tolerance=tolerance,
+        level=LEVEL,
+        tasks=tasks,
+        together=together,
+    )
+
+
+def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]) -> dict[str, list[bool]]:
+    """By task, which rows production answers rightly."""
+    reference = RoutedPool.frozen(archive, production)
+    found = {}
+    for done, theirs in enumerate(reference.experts, 1):
+        found[theirs.task] = reference.right(ours.get(theirs.task, theirs))
+        archive.on_progress(f"comparing with {production.name}", done, len(reference.experts), theirs.task)
+    return found
+
+
+def p_value(lost: int, gained: int) -> float:
+    """The chance of `lost` or more heads in `lost + gained` tosses of a coin, exactly.
+
+    `sum_{k >= lost} C(n, k) / 2^n` with `n = lost + gained`.
+    """
+    tosses = lost + gained
+    ways = term = math.comb(tosses, lost)
+    for heads in range(lost, tosses):
+        term = term * (tosses - heads) // (heads + 1)
+        ways += term
+    return ways / 2**tosses
