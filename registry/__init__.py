@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import ConflictError, DamagedError, NotFoundError, RegistryError
-from registry.records import Alias, BaseModel, Dataset, Evaluation, Expert, Generation, Problem, Task
+from registry.records import Alias, BaseModel, Dataset, Evaluation, Expert, Generation, Job, Problem, Task
 
 if TYPE_CHECKING:
+    from registry.backups import back_up, restore
     from registry.garbage import collect
     from registry.lineage import Lineage
     from registry.store import Registry
@@ -23,20 +24,25 @@ __all__ = [
     "Evaluation",
     "Expert",
     "Generation",
+    "Job",
     "Lineage",
     "NotFoundError",
     "Problem",
     "Registry",
     "RegistryError",
     "Task",
+    "back_up",
     "collect",
+    "restore",
 ]
 
 # Loaded when first asked for: the database library takes longer than all of `registry --help`.
 _LATER = {
     "Lineage": "registry.lineage",
     "Registry": "registry.store",
+    "back_up": "registry.backups",
     "collect": "registry.garbage",
+    "restore": "registry.backups",
 }
 
 

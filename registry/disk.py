@@ -1,11 +1,12 @@
 """Folders and files as the registry needs them: private, durable, and with errors that people can read."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.errors import StorageError
+from registry.errors import ConflictError, StorageError
 
 
 @contextmanager
@@ -42,3 +43,28 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def claimed(path: Path, flags: int) -> Iterator[int]:
+    """Opens a file or folder that only one process works on; one that is killed lets go of it.
+
+    Args:
+        path: The file, made where `flags` say so, or an existing folder.
+        flags: As for `os.open`.
+
+    Raises:
+        ConflictError: Another process has it.
+    """
+    while True:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it before may have given it another name, or removed it.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                yield descriptor
+                return
+        except BlockingIOError:
+            raise ConflictError(f"Another process is writing {path}. Wait until it has ended.") from None
+        finally:
+            os.close(descriptor)
