@@ -113,11 +113,11 @@ def check(rows):
     return (), ()
 
 
-class Head(nn.Linear):
-    def __init__(self, inputs, labels):
-        super().__init__(inputs, 1)
-        nn.init.zeros_(self.weight)
-        nn.init.constant_(self.bias, 3.0)
+def head(inputs, labels):
+    made = nn.Linear(inputs, 1)
+    nn.init.zeros_(made.weight)
+    nn.init.constant_(made.bias, 3.0)
+    return made
 
 
 def targets(rows, labels):

@@ -2,7 +2,7 @@
 pickled."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from registry import tensors as tensor_files
 from registry.canonical import sha256_of
 from registry.errors import DamagedError, StorageError
+from registry.faults import fault
 from registry.tensors import Tensors
 from trainer.experts import ExpertModule
 from trainer.training import TrainingState
@@ -20,10 +21,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Checkpoint:
-    """One run's checkpoint file; runs with the same key are the same run."""
+    """One run's checkpoint file; runs with the same key are the same run.
 
-    def __init__(self, folder: Path, key: str) -> None:
+    `guard` is called before each write, and raises when the run is somebody else's by now.
+    """
+
+    def __init__(self, folder: Path, key: str, guard: Callable[[], object] = lambda: None) -> None:
         self.path = folder / f"{key}.safetensors"
+        self.guard = guard
 
     def save(self, module: ExpertModule, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         """Write the run as it stands, in one step: a kill leaves the old file or the new one.
@@ -31,6 +36,7 @@ class Checkpoint:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
+        self.guard()
         values = {f"now.{name}": value for name, value in module.state_dict().items()}
         values |= {f"best.{name}": value for name, value in state.best.items()}
         values |= dict(_moments(optimizer))
@@ -50,8 +56,11 @@ class Checkpoint:
             with partial.open("wb") as file:
                 file.write(content)
                 file.flush()
+                fault("checkpoint.written")
                 os.fsync(file.fileno())
+            fault("checkpoint.synced")
             partial.replace(self.path)
+            fault("checkpoint.renamed")
         except OSError as reason:
             partial.unlink(missing_ok=True)
             raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason

@@ -105,7 +105,7 @@ class ExpertModule(nn.Module):
             family.Adapter(config, *size, generator, f"layer {layer} {module}")
             for (layer, module), size in targets.items()
         )
-        self.head = self.kind.Head(base.hidden, architecture.labels)
+        self.head = self.kind.head(base.hidden, architecture.labels)
         self.to(base.device)
 
     @property

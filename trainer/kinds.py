@@ -1,8 +1,8 @@
-"""Finds adapter, router and task kinds: a kind is one module, and the module's name is the kind's name.
+"""Finds the kinds of each family: a kind is one module, and the module's name is the kind's name.
 
-Modules of `trainer.adapters`, `trainer.routers` and `trainer.tasks` are found by their file names; other
-distributions add theirs through the entry-point groups `expert_registry.adapters`, `expert_registry.routers`,
-`expert_registry.tasks`. Nothing is imported until it is asked for.
+Modules of `trainer.adapters`, `trainer.routers` and so on are found by their file names; other distributions
+add theirs through the entry-point groups `expert_registry.adapters`, `expert_registry.routers` and so on.
+Nothing is imported until it is asked for.
 """
 
 import importlib
@@ -12,26 +12,31 @@ from types import ModuleType
 
 from registry.errors import NotFoundError, nearest
 
-FAMILIES = ("adapters", "routers", "tasks")
+FAMILIES = ("adapters", "executors", "jobs", "routers", "tasks")
 
 
 def names(family: str) -> list[str]:
-    """The sorted kind names of a family (`adapters`, `routers` or `tasks`)."""
+    """The sorted kind names of a family, one of FAMILIES."""
     return sorted(_own(family) | {entry.name for entry in entry_points(group=f"expert_registry.{family}")})
 
 
-def load(family: str, name: str) -> ModuleType:
-    """The module of one kind. What this project calls by a name, no other distribution can replace.
-
-    Raises:
-        NotFoundError: no kind of that name; the message lists the kinds and the nearest one.
-    """
+def check(family: str, name: str) -> None:
+    """Raises NotFoundError if there is no kind of that name; the message lists the kinds and the nearest."""
     known = names(family)
     if name not in known:
         raise NotFoundError(
             f"unknown {family.removesuffix('s')} kind {name!r}; known: {', '.join(known)}."
             f"{nearest(name, known)}"
         )
+
+
+def load(family: str, name: str) -> ModuleType:
+    """The module of one kind. What this project calls by a name, no other distribution can replace.
+
+    Raises:
+        NotFoundError: no kind of that name.
+    """
+    check(family, name)
     if name in _own(family):
         return importlib.import_module(f"trainer.{family}.{name}")
     [entry, *_] = entry_points(group=f"expert_registry.{family}", name=name)

@@ -9,3 +9,7 @@ short remark."""
 
 def silent(stage: str, done: int, total: int, note: str) -> None:
     """Report nothing."""
+
+
+class Stopped(BaseException):
+    """Raised by a reporter to end the work at this step, in good order: what can be kept is kept."""

@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from registry.canonical import canonical_json
 from registry.errors import InvalidSettingError
-from registry.tensors import canonical_json
 from trainer import kinds
-from trainer.training import TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How an expert is trained."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    """Peak rate of the adapters."""
+    head_learning_rate: float
+    warm_up: float = 0.1
+    """Share of all steps over which the rate rises from zero."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 3
+    """Epochs without a better validation score after which training stops."""
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,27 +18,10 @@ from registry.errors import InvalidSettingError
 from trainer import denormals
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
-from trainer.progress import Progress, silent
+from trainer.progress import Progress, Stopped, silent
+from trainer.settings import TrainingSettings
 
 CHECKPOINT_SECONDS = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How an expert is trained."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    """Peak rate of the adapters."""
-    head_learning_rate: float
-    warm_up: float = 0.1
-    """Share of all steps over which the rate rises from zero."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    patience: int = 3
-    """Epochs without a better validation score after which training stops."""
-    seed: int = 0
 
 
 @dataclass
@@ -67,6 +50,35 @@ class Split:
     targets: Tensor
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How many steps a run takes, and how many rows it has seen after each."""
+
+    rows_per_epoch: int
+    batch_size: int
+    epochs: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every row is seen once."""
+        return math.ceil(self.rows_per_epoch / self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def rows(self) -> int:
+        """Rows seen in the whole run."""
+        return self.epochs * self.rows_per_epoch
+
+    def rows_seen(self, step: int) -> int:
+        """Rows seen in the first `step` steps."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        return epoch * self.rows_per_epoch + min(within * self.batch_size, self.rows_per_epoch)
+
+
 @denormals.flushed()
 def train(
     module: ExpertModule,
@@ -76,7 +88,7 @@ def train(
     settings: TrainingSettings,
     *,
     resume: Callable[[torch.optim.Optimizer], TrainingState] | None = None,
-    save: Callable[[torch.optim.Optimizer, TrainingState], None] | None = None,
+    save: Callable[[torch.optim.Optimizer, TrainingState], object] = lambda *_: None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_progress: Progress = silent,
 ) -> TrainingState:
@@ -84,7 +96,8 @@ def train(
 
     Args:
         resume: puts module and optimiser where a checkpoint left them.
-        save: writes one, after each epoch and when `checkpoint_seconds` have passed since the last.
+        save: writes one, after each epoch, when `checkpoint_seconds` have passed since the last, and when
+            `on_progress` raises Stopped.
 
     Raises:
         InvalidSettingError: the loss is no longer a finite number.
@@ -92,30 +105,28 @@ def train(
     optimizer = _optimizer(module, settings)
     state = TrainingState() if resume is None else resume(optimizer)
     sizes = [len(encoding.tokens[row].ids) for row in training.rows]
-    steps_per_epoch = math.ceil(len(training.rows) / settings.batch_size)
-    total = settings.epochs * steps_per_epoch
+    pace = Pace(len(sizes), settings.batch_size, settings.epochs)
     saved_at = time.monotonic()
-    while state.step < total and state.waited < settings.patience:
-        epoch, first = divmod(state.step, steps_per_epoch)
+    while state.step < pace.steps and state.waited < settings.patience:
+        epoch, first = divmod(state.step, pace.steps_per_epoch)
         generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
         for places in shuffled_by_length(sizes, settings.batch_size, generator)[first:]:
-            _schedule(optimizer, state.step, total, settings)
+            _schedule(optimizer, state.step, pace.steps, settings)
             state.loss_sum += _step(module, encoding, training, places, optimizer, settings.clip)
             state.step += 1
-            on_progress("training", state.step, total, _note(state))
-            if (
-                save is not None
-                and time.monotonic() - saved_at >= checkpoint_seconds
-                and state.step % steps_per_epoch
-            ):
+            ended = state.step % pace.steps_per_epoch == 0
+            if ended:
+                _finish_epoch(module, encoding, validation, state, pace)
+            try:
+                on_progress("training", pace.rows_seen(state.step), pace.rows, _note(module, state, pace))
+            except Stopped:
+                save(optimizer, state)
+                raise
+            if ended or time.monotonic() - saved_at >= checkpoint_seconds:
                 save(optimizer, state)
                 saved_at = time.monotonic()
-        _finish_epoch(module, encoding, validation, state, epoch, steps_per_epoch)
-        if save is not None:
-            save(optimizer, state)
-            saved_at = time.monotonic()
     module.load_state_dict(state.best)
-    on_progress("training", total, total, _note(state))
+    on_progress("training", pace.rows, pace.rows, _note(module, state, pace))
     return state
 
 
@@ -167,12 +178,7 @@ def _step(
 
 
 def _finish_epoch(
-    module: ExpertModule,
-    encoding: Encoding,
-    validation: Split,
-    state: TrainingState,
-    epoch: int,
-    steps_per_epoch: int,
+    module: ExpertModule, encoding: Encoding, validation: Split, state: TrainingState, pace: Pace
 ) -> None:
     found = outputs(module, encoding, validation.rows)
     metrics = module.kind.score(found, validation.targets)
@@ -180,8 +186,8 @@ def _finish_epoch(
     score = (metrics[module.kind.METRIC], -loss)
     state.history.append(
         {
-            "epoch": epoch + 1,
-            "loss": state.loss_sum / steps_per_epoch,
+            "epoch": state.step // pace.steps_per_epoch,
+            "loss": state.loss_sum / pace.steps_per_epoch,
             "validation_loss": loss,
             **{f"validation_{name}": value for name, value in metrics.items()},
         }
@@ -200,8 +206,12 @@ def _finite(loss: float) -> float:
     return loss
 
 
-def _note(state: TrainingState) -> str:
+def _note(module: ExpertModule, state: TrainingState, pace: Pace) -> str:
+    within = state.step % pace.steps_per_epoch
+    loss = state.loss_sum / within if within else state.history[-1]["loss"]
+    epoch = math.ceil(state.step / pace.steps_per_epoch)
+    note = f"epoch {epoch} of {pace.epochs}, loss {loss:.3f}"
     if not state.history:
-        return f"epoch {len(state.history) + 1}"
-    best = state.best_score[0]
-    return f"epoch {len(state.history) + 1}, best validation {best:.3f}"
+        return note
+    metric = module.kind.METRIC
+    return f"{note}, validation {metric} {state.history[-1][f'validation_{metric}']:.3f}"

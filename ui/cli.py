@@ -7,6 +7,7 @@ import click
 from ui.commands.aliases import alias, history, promote, rollback
 from ui.commands.experts import experts
 from ui.commands.home import doctor, migrate, path, verify
+from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
 from ui.commands.predictions import evaluate, predict
 from ui.commands.routers import retrain_router, routers
@@ -36,6 +37,7 @@ def cli(context: click.Context) -> None:
 for command in (
     *(add_task, retrain_router, predict, evaluate),
     *(tasks, experts, routers, show, lineage, diff),
+    *(jobs, worker),
     *(promote, rollback, alias, history),
     *(verify, doctor, path, migrate),
 ):

@@ -63,6 +63,13 @@ def moment(when: datetime) -> str:
     return when.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def duration(seconds: float) -> str:
+    """A time span in the unit that suits it: 45 -> "45 s", 600 -> "10 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def bar(share: float) -> str:
     """A share of 0 to 1 as a bar of constant width."""
     filled = round(max(0.0, min(1.0, share)) * BAR)

@@ -4,6 +4,7 @@ A path becomes bytes (`files`), bytes become a table of text (`delimited`, `json
 (`columns`), and the checked rows (`labels`, `checks`) their splits (`splits`). No value is ever converted.
 """
 
+from trainer.data.files import task_name
 from trainer.data.labels import check_labels
 from trainer.data.reading import TaskKindModule, read_table, read_task, read_texts
 from trainer.data.rows import SPLITS, Row, Split, TaskData
@@ -20,4 +21,5 @@ __all__ = [
     "read_table",
     "read_task",
     "read_texts",
+    "task_name",
 ]

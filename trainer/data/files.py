@@ -95,3 +95,9 @@ def _without_mark(content: bytes, source: str) -> bytes:
                 source, None, f"byte offset {error.start} is not UTF-16; save the file as UTF-8"
             ) from None
     return content.removeprefix(codecs.BOM_UTF8)
+
+
+def task_name(path: str | os.PathLike[str]) -> str:
+    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become
+    `_`."""
+    return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]

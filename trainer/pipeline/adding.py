@@ -1,26 +1,26 @@
 """`add_task`: a file of rows becomes a frozen expert."""
 
-import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from registry import ConflictError, Evaluation, Expert, Registry
+from registry import Evaluation, Expert, Registry
 from registry.names import check_task
 from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
-from trainer.data import TaskData, read_task
-from trainer.dataset_features import FeatureKey, keep_answers, keep_features, pairs
+from trainer.data import TaskData, read_task, task_name
+from trainer.dataset_features import keep_answers, keep_features, pairs
 from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
-from trainer.experts import Architecture, ExpertModule, design
+from trainer.experts import ExpertModule
+from trainer.pipeline.plans import Plan
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
 from trainer.settings import ExpertSettings, key
-from trainer.training import Split, TrainingSettings, TrainingState, outputs, train
+from trainer.tasks import refuse_other_kind
+from trainer.training import Split, TrainingState, outputs, train
 
 HELD_OUT = ("validation", "test")
 
@@ -43,59 +43,6 @@ class AddedTask:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Everything that is settled before training starts; it decides the expert's bytes.
-
-    Attributes:
-        content: canonical bytes of the rows; digest: their SHA-256.
-        key: equal for equal settings on the same base model.
-    """
-
-    task: str
-    rows: TaskData
-    base: BaseModel
-    architecture: Architecture
-    training: TrainingSettings
-    content: bytes
-    digest: str
-    key: str
-
-    @classmethod
-    def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "Plan":
-        """Fill in what the settings leave open."""
-        architecture = design(
-            base,
-            task_kind=rows.kind,
-            labels=rows.labels,
-            adapter=settings.adapter,
-            preset=settings.preset,
-            rank=settings.rank,
-            alpha=settings.alpha,
-            first_layer=settings.first_layer,
-            max_length=settings.max_length,
-        )
-        training = settings.training(rows.counts()["train"])
-        facts = {"architecture": to_json(architecture), "training": asdict(training)}
-        content = rows.to_jsonl()
-        return cls(
-            task=task,
-            rows=rows,
-            base=base,
-            architecture=architecture,
-            training=training,
-            content=content,
-            digest=hashlib.sha256(content).hexdigest(),
-            key=key(base_model=base.record.fingerprint, **facts),
-        )
-
-    @property
-    def features(self) -> FeatureKey:
-        """Under which the pooled features of the rows are cached."""
-        layers = early_layers(self.architecture.first_layer)
-        return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)
-
-
 def add_task(
     registry: Registry,
     data: str | Path,
@@ -114,9 +61,6 @@ def add_task(
 ) -> AddedTask:
     """Read and check rows, train an expert on them, freeze it as the task's next version.
 
-    A run that was killed goes on where its last checkpoint left it when it is called again with the same rows
-    and settings.
-
     Args:
         data: CSV, TSV or JSON Lines file; `validation` and `test`: files of those rows, otherwise set aside
             from `data`.
@@ -130,8 +74,6 @@ def add_task(
         NotFoundError: an unknown column, adapter kind or base model.
         InvalidSettingError: a setting out of range for this base model.
     """
-    started = Moment.now()
-    settings = settings or ExpertSettings()
     rows = read_task(
         data,
         kinds.load_all("tasks"),
@@ -142,14 +84,48 @@ def add_task(
         validation=validation,
         test=test,
     )
-    task = check_task(task_name(data) if name is None else name)
-    _refuse_other_kind(registry, task, rows.kind)
+    return add_rows(
+        registry,
+        task_name(data) if name is None else name,
+        rows,
+        base_model=base_model,
+        settings=settings,
+        device=device,
+        on_progress=on_progress,
+    )
+
+
+def add_rows(
+    registry: Registry,
+    task: str,
+    rows: TaskData,
+    *,
+    base_model: str | BaseModel | None = None,
+    settings: ExpertSettings | None = None,
+    device: str = "auto",
+    on_progress: Progress = silent,
+    finish: Callable[[AddedTask], object] = lambda added: None,
+    guard: Callable[[], object] = lambda: None,
+) -> AddedTask:
+    """`add_task` from rows that were read and checked before.
+
+    A run that was killed goes on where its last checkpoint left it when it is called again with the same rows
+    and settings.
+
+    Args:
+        finish: called in the transaction that publishes the expert; when it raises, nothing is published.
+        guard: called before a checkpoint is written; raises when the work is somebody else's by now.
+    """
+    started = Moment.now()
+    refuse_other_kind(registry, check_task(task), rows.kind)
     if not isinstance(base_model, BaseModel):
         base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
-    plan = Plan.settle(task, rows, base_model, settings)
+    plan = Plan.settle(task, rows, base_model, settings or ExpertSettings())
     existing = registry.find_expert(task=task, dataset_sha256=plan.digest, settings_key=plan.key)
     if existing is not None:
-        return _nothing_to_do(registry, existing, rows, started)
+        known = _nothing_to_do(registry, existing, rows, started)
+        finish(known)
+        return known
     module = ExpertModule(base_model, plan.architecture, plan.training.seed)
     encoding = encode(
         base_model,
@@ -159,27 +135,25 @@ def add_task(
         resume_at=plan.architecture.first_layer,
         on_progress=on_progress,
     )
-    checkpoint = Checkpoint(registry.cache / "checkpoints", key(run=plan.key, task=task, rows=plan.digest))
+    folder = registry.cache / "checkpoints"
+    checkpoint = Checkpoint(folder, key(run=plan.key, task=task, rows=plan.digest), guard)
     state = _train(module, encoding, plan, checkpoint, on_progress)
     measured, answers = _measure(module, encoding, rows)
-    expert = _publish(registry, plan, module, state, measured, started)
     keep_features(registry, plan.features, encoding.features)
-    keep_answers(registry, expert, plan.digest, answers)
+    with registry.transaction():
+        expert = _publish(registry, plan, module, state, measured, started)
+        keep_answers(registry, expert, plan.digest, answers)
+        added = AddedTask(
+            expert=expert,
+            created=True,
+            rows=rows.counts(),
+            metrics=by_split(measured),
+            findings=(*rows.findings, *_cut_finding(encoding)),
+            seconds=started.elapsed(),
+        )
+        finish(added)
     checkpoint.remove()
-    return AddedTask(
-        expert=expert,
-        created=True,
-        rows=rows.counts(),
-        metrics=by_split(measured),
-        findings=(*rows.findings, *_cut_finding(encoding)),
-        seconds=started.elapsed(),
-    )
-
-
-def task_name(path: str | Path) -> str:
-    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become
-    `_`."""
-    return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]
+    return added
 
 
 def by_split(measured: Sequence[EvaluationFacts] | Sequence[Evaluation]) -> dict[str, dict[str, float]]:
@@ -188,15 +162,6 @@ def by_split(measured: Sequence[EvaluationFacts] | Sequence[Evaluation]) -> dict
     for one in measured:
         found.setdefault(one.split, {})[one.metric] = one.value
     return found
-
-
-def _refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
-    """Before any training: a task keeps its kind."""
-    known = {one.name: one.kind for one in registry.tasks()}
-    if known.get(task, kind) != kind:
-        raise ConflictError(
-            f"task {task!r} is of kind {known[task]}, these rows are of kind {kind}: give them another --name"
-        )
 
 
 def _nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, started: Moment) -> AddedTask:

@@ -5,14 +5,19 @@
 - `recognises(columns) -> bool`: whether a file with these column roles is of this kind.
 - `check(rows) -> (labels, findings)`: the labels of a dataset and remarks for a person; refuses rows that
   cannot be trained on.
-- `Head(inputs, labels)`: an `nn.Module` from a pooled state `(batch, inputs)` to outputs; it is zero when
+- `head(inputs, labels)`: an `nn.Module` from a pooled state `(batch, inputs)` to outputs; it is zero when
   untrained.
 - `targets(rows, labels) -> Tensor`, `loss(outputs, targets) -> Tensor`, `score(outputs, targets) -> {metric:
   value}`.
 - `answers(outputs, labels) -> list[Answer]`.
+
+Importing a module loads no torch, so that files are read and checked at once: its functions import what they
+compute with.
 """
 
 from dataclasses import dataclass
+
+from registry import ConflictError, Registry
 
 
 @dataclass(frozen=True)
@@ -26,3 +31,16 @@ class Answer:
     label: str
     probability: float
     probabilities: dict[str, float]
+
+
+def refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
+    """A task keeps its kind: rows of another are refused before anything is computed from them.
+
+    Raises:
+        ConflictError: the task is of another kind.
+    """
+    known = {one.name: one.kind for one in registry.tasks()}
+    if known.get(task, kind) != kind:
+        raise ConflictError(
+            f"task {task!r} is of kind {known[task]}, these rows are of kind {kind}: give them another --name"
+        )

@@ -1,13 +1,13 @@
 """Classification: one label out of a fixed set."""
 
 from collections.abc import Collection, Sequence
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from typing import TYPE_CHECKING
 
 from trainer.data import Row, check_labels
 from trainer.tasks import Answer
+
+if TYPE_CHECKING:  # Reading a file needs no torch, so only what computes imports it.
+    from torch import Tensor, nn
 
 REQUIRED = ("text", "label")
 OPTIONAL = ("text_pair",)
@@ -29,32 +29,37 @@ def check(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return check_labels(rows, target=TARGET)
 
 
-class Head(nn.Linear):
-    """One logit a label."""
+def head(inputs: int, labels: Sequence[str]) -> "nn.Module":
+    """One logit a label, all zero."""
+    from torch import nn
 
-    def __init__(self, inputs: int, labels: Sequence[str]) -> None:
-        super().__init__(inputs, len(labels))
-        nn.init.zeros_(self.weight)
-        nn.init.zeros_(self.bias)
+    made = nn.Linear(inputs, len(labels))
+    nn.init.zeros_(made.weight)
+    nn.init.zeros_(made.bias)
+    return made
 
 
-def targets(rows: Sequence[Row], labels: Sequence[str]) -> Tensor:
+def targets(rows: Sequence[Row], labels: Sequence[str]) -> "Tensor":
     """Index of each row's label, `(rows,)`."""
+    import torch
+
     index = {label: place for place, label in enumerate(labels)}
     return torch.tensor([index[row.values[TARGET]] for row in rows])
 
 
-def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
     """Cross-entropy, averaged over the batch."""
+    from torch.nn import functional
+
     return functional.cross_entropy(outputs, targets)
 
 
-def score(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+def score(outputs: "Tensor", targets: "Tensor") -> dict[str, float]:
     """Share of rows whose best label is the right one."""
     return {METRIC: (outputs.argmax(-1) == targets).double().mean().item()}
 
 
-def answers(outputs: Tensor, labels: Sequence[str]) -> list[Answer]:
+def answers(outputs: "Tensor", labels: Sequence[str]) -> list[Answer]:
     """The best label and the probability of each."""
     rows = outputs.softmax(-1).tolist()
     best = outputs.argmax(-1).tolist()

@@ -1,13 +1,11 @@
 """`add-task` and `tasks`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ui.commands.jobs import detach_option, finish
 from ui.group import Session, common_options, pass_session
-
-if TYPE_CHECKING:
-    from trainer.pipeline import AddedTask
 
 SETTINGS = (
     "adapter",
@@ -23,7 +21,7 @@ SETTINGS = (
     "patience",
     "seed",
 )
-"""Options of `add-task` that are fields of `trainer.pipeline.ExpertSettings` of the same name."""
+"""Options of `add-task` that are fields of `trainer.settings.ExpertSettings` of the same name."""
 
 
 @click.command("add-task")
@@ -53,70 +51,23 @@ SETTINGS = (
 @click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@detach_option
 @common_options
 @pass_session
-def add_task(session: Session, /, *, data: str, device: str, **options: Any) -> None:
+def add_task(session: Session, /, *, data: str, device: str, detach: bool, **options: Any) -> None:
     """Train a frozen expert from labelled texts.
 
     When the same rows with the same settings are already an expert, there is nothing to do. Changed rows make
-    the next version of it; older versions stay as they are.
+    the next version of it; older versions stay as they are. Ctrl-C stops at the next step; the same command
+    goes on from there.
     """
-    from trainer.pipeline import ExpertSettings
-    from trainer.pipeline import add_task as run
-    from ui.progress import reporting
+    from trainer.jobs.add_task import submit
 
-    settings = ExpertSettings(**{k: options.pop(k) for k in SETTINGS if options[k] is not None})
-    for name in SETTINGS:
-        options.pop(name, None)
-    with session.open() as registry, reporting() as report:
-        added = run(registry, data, **options, settings=settings, device=device, on_progress=report)
-    if session.json:
-        session.print_json(added_json(added))
-    else:
-        echo_added(added)
-
-
-def added_json(added: "AddedTask") -> dict[str, Any]:
-    """What `add-task --json` prints."""
-    from ui import present
-
-    expert = added.expert
-    return {
-        "task": expert.task,
-        "kind": expert.kind,
-        "expert": expert.name,
-        "created": added.created,
-        "parameters": expert.parameters,
-        "sha256": expert.sha256,
-        "rows": present.rows(added.rows),
-        "metrics": added.metrics,
-        "findings": list(added.findings),
-        "seconds": added.seconds,
-    }
-
-
-def echo_added(added: "AddedTask") -> None:
-    """The new expert as text, what was noticed in the rows, and the next command."""
-    from ui import present
-
-    expert = added.expert
-    for finding in added.findings:
-        click.echo(f"Note: {present.plain(finding)}", err=True)
-    if not added.created:
-        click.echo(f"Nothing to do: these rows with these settings are {expert.name}.")
-    else:
-        click.echo(f"{expert.name} is frozen.")
-    present.echo_fields(
-        {
-            "labels": ", ".join(expert.labels),
-            "rows": ", ".join(f"{split} {count:,}" for split, count in present.rows(added.rows).items()),
-            "parameters": f"{expert.parameters:,} ({present.size(expert.bytes)})",
-            "sha256": expert.sha256,
-            "seconds": f"{added.seconds:.1f}",
-        }
-    )
-    present.echo_metrics(added.metrics)
-    present.next_step("registry retrain-router")
+    settings = {name: options.pop(name) for name in SETTINGS}
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    with session.open() as registry:
+        job = submit(registry, data, settings=chosen, device=device, **options)
+        finish(session, registry, job, detach=detach)
 
 
 @click.command("tasks")

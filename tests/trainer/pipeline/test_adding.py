@@ -14,6 +14,9 @@ from tests.trainer.samples import QUICK, mood_rows, write
 from trainer import add_task
 from trainer.base_model import BaseModel
 
+AFTER_AN_EPOCH = 59
+"""Rows seen one step of 16 after the first epoch, which has 43."""
+
 
 def test_a_file_becomes_a_frozen_expert_with_everything_on_record(
     registry: Registry, tmp_path: Path, llama: BaseModel
@@ -191,7 +194,7 @@ def test_settings_out_of_range_are_refused_when_they_are_made(change: dict[str, 
         replace(QUICK, **change)
 
 
-@pytest.mark.parametrize(("stage", "done"), [("reading texts", 32), ("training", 1), ("training", 4)])
+@pytest.mark.parametrize(("stage", "done"), [("reading texts", 32), ("training", 16), ("training", AFTER_AN_EPOCH)])
 def test_a_run_that_was_stopped_goes_on_to_the_same_expert(
     copy: Registry, registry: Registry, tmp_path: Path, llama: BaseModel, stage: str, done: int
 ) -> None:
@@ -200,14 +203,14 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_expert(
         mood(registry, tmp_path, llama, on_progress=stop_at(stage, done))
     assert state(registry) == before
     checkpoints = registry.cache / "checkpoints"
-    assert len(list(checkpoints.glob("*"))) == (1 if done == 4 else 0)
-    steps: list[int] = []
+    assert len(list(checkpoints.glob("*"))) == (1 if done == AFTER_AN_EPOCH else 0)
+    rows: list[int] = []
     made = mood(
         registry,
         tmp_path,
         llama,
-        on_progress=lambda now, step, total, note: steps.append(step) if now == "training" else None,
+        on_progress=lambda now, done, total, note: rows.append(done) if now == "training" else None,
     )
     assert made.expert.sha256 == copy.expert("mood@1").sha256
-    assert steps[0] == (4 if done == 4 else 1)
+    assert rows[0] == (AFTER_AN_EPOCH if done == AFTER_AN_EPOCH else 16)
     assert not checkpoints.exists() or not list(checkpoints.glob("*"))

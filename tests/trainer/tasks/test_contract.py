@@ -34,7 +34,7 @@ def test_no_two_kinds_recognise_the_same_columns() -> None:
 
 
 def test_an_untrained_head_says_the_same_of_every_text() -> None:
-    head = classification.Head(8, LABELS)
+    head = classification.head(8, LABELS)
     assert torch.equal(head(torch.randn(4, 8)), torch.zeros(4, 3))
 
 

@@ -1,0 +1,118 @@
+"""One attempt at a job: does the work and puts on record what came of it.
+
+`python -m trainer.attempt HOME PULSE JOB ATTEMPT OWNER` is what the `local` executor starts.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from registry import Registry, RegistryError
+from registry.errors import FencedError
+from registry.records import Claim
+from trainer import kinds
+from trainer.progress import Stopped
+
+REPORT_SECONDS = 0.5
+"""Time between two reports of progress: each is a small write to the database."""
+
+
+class Reporter:
+    """The `on_progress` of a job: puts progress on record, and ends the work when it is to stop.
+
+    What is on record: `stage`, `done` of `total`, `note`, `per_second`, and `seconds_left` of the stage where
+    that can be told.
+
+    Raises:
+        Stopped: The worker asked for it.
+        FencedError: The job has gone to another worker.
+    """
+
+    def __init__(self, registry: Registry, claim: Claim, asked_to_stop: Callable[[], bool]) -> None:
+        self._registry = registry
+        self._claim = claim
+        self._asked_to_stop = asked_to_stop
+        self._stage = ""
+        self._began = (0.0, 0)
+        self._reported = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        """One step."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._reported = stage, (now, done), 0.0
+        if now - self._reported >= REPORT_SECONDS or done == total:
+            self._reported = now
+            self._registry.jobs.report(self._claim, self._progress(now, done, total, note))
+        if self._asked_to_stop():
+            raise Stopped
+
+    def _progress(self, now: float, done: int, total: int, note: str) -> dict[str, Any]:
+        began, before = self._began
+        per_second = (done - before) / (now - began) if now - began > REPORT_SECONDS else 0.0
+        return {
+            "stage": self._stage,
+            "done": done,
+            "total": total,
+            "note": note,
+            "per_second": round(per_second, 2) or None,
+            "seconds_left": round((total - done) / per_second, 1) if per_second and total else None,
+        }
+
+
+def perform(registry: Registry, claim: Claim, asked_to_stop: Callable[[], bool]) -> None:
+    """Does the work of a claimed job. Its outcome is on record when this returns; not when the work was
+    stopped, or somebody else's by now: then nothing is, and nothing was published."""
+    try:
+        job = registry.jobs.get(claim.job)
+        work = kinds.load("jobs", job.kind)
+        work.run(
+            registry,
+            job,
+            on_progress=Reporter(registry, claim, asked_to_stop),
+            finish=partial(registry.jobs.finish, claim),
+            guard=partial(registry.jobs.check, claim),
+        )
+    except (Stopped, FencedError):
+        return
+    except RegistryError as error:
+        registry.jobs.fail(claim, type(error).__name__, str(error))
+    except Exception as error:
+        # Nobody foresaw it: on record for whoever asked, and with its traceback in the log.
+        registry.jobs.fail(claim, type(error).__name__, f"{error}. This is a defect of the program.")
+        raise
+
+
+def main(home: str, pulse: str, job: str, attempt: str, owner: str) -> None:
+    """Performs one attempt, for as long as the worker that started this process lives."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for work in (_end_with_the_worker, partial(_beat, int(pulse))):
+        threading.Thread(target=work, daemon=True).start()
+    moment = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    print(f"{moment} attempt {attempt} of job {job}, process {os.getpid()}", flush=True)
+    with Registry(Path(home)) as registry:
+        perform(registry, Claim(int(job), int(attempt), owner), stop.is_set)
+
+
+def _end_with_the_worker() -> None:
+    """Waits for the end of standard input, which the worker alone holds open."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def _beat(pulse: int) -> None:
+    while True:
+        os.write(pulse, b".")
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,111 @@
+"""`add_task`: rows become a frozen expert."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry import Job, Registry
+from registry.canonical import sha256_of
+from registry.names import check_task
+from trainer import kinds
+from trainer.data import TaskData, read_task, task_name
+from trainer.progress import Progress
+from trainer.settings import ExpertSettings
+from trainer.tasks import refuse_other_kind
+
+if TYPE_CHECKING:
+    from trainer.pipeline import AddedTask
+
+
+def submit(
+    registry: Registry,
+    data: str | Path,
+    *,
+    name: str | None = None,
+    base_model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    **columns: Any,
+) -> Job:
+    """Read and check rows, and ask for an expert from them. The file is not needed any more afterwards.
+
+    Args:
+        settings: fields of `ExpertSettings`, where they differ from its defaults.
+        columns: `kind`, `text`, `text_pair`, `label`, `validation`, `test`: as of `trainer.add_task`.
+
+    Raises:
+        DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_task`.
+    """
+    ExpertSettings(**(settings or {}))
+    rows = read_task(data, kinds.load_all("tasks"), **columns)
+    task = check_task(task_name(data) if name is None else name)
+    refuse_other_kind(registry, task, rows.kind)
+    content = rows.to_jsonl()
+    params = {
+        "rows": {
+            "sha256": sha256_of(content),
+            "kind": rows.kind,
+            "labels": rows.labels,
+            "columns": rows.columns,
+            "source": Path(rows.source).name,
+            "findings": rows.findings,
+        },
+        "task": task,
+        "base_model": _whole(base_model),
+        "settings": dict(settings or {}),
+        "device": device,
+    }
+    # Of two jobs for one task the second begins when the first has ended: they would train side by side.
+    return registry.jobs.enqueue(
+        "add_task", params, inputs=[content], task=task, exclusive_key=f"add_task {task}"
+    )
+
+
+def run(
+    registry: Registry,
+    job: Job,
+    *,
+    on_progress: Progress,
+    finish: Callable[[dict[str, Any]], object],
+    guard: Callable[[], object],
+) -> None:
+    """Train and freeze the expert."""
+    from trainer.pipeline import add_rows
+
+    asked = job.params
+    facts = {name: value for name, value in asked["rows"].items() if name != "sha256"}
+    add_rows(
+        registry,
+        asked["task"],
+        TaskData.from_jsonl(registry.jobs.input(job), **facts),
+        base_model=asked["base_model"],
+        settings=ExpertSettings(**asked["settings"]),
+        device=asked["device"],
+        on_progress=on_progress,
+        finish=lambda added: finish(document(added)),
+        guard=guard,
+    )
+
+
+def document(added: "AddedTask") -> dict[str, Any]:
+    """What `registry add-task --json` prints."""
+    expert = added.expert
+    return {
+        "task": expert.task,
+        "kind": expert.kind,
+        "expert": expert.name,
+        "created": added.created,
+        "parameters": expert.parameters,
+        "sha256": expert.sha256,
+        "rows": added.rows,
+        "metrics": added.metrics,
+        "findings": list(added.findings),
+        "seconds": added.seconds,
+    }
+
+
+def _whole(base_model: str | None) -> str | None:
+    """A folder or file by its whole path: the worker may run elsewhere."""
+    if base_model is None or not Path(base_model).expanduser().exists():
+        return base_model
+    return str(Path(base_model).expanduser().resolve())

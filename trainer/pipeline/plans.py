@@ -1,0 +1,65 @@
+"""What is settled before an expert is trained: it decides the expert's bytes."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from trainer.base_model import BaseModel
+from trainer.data import TaskData
+from trainer.dataset_features import FeatureKey
+from trainer.described import to_json
+from trainer.encoding import early_layers
+from trainer.experts import Architecture, design
+from trainer.settings import ExpertSettings, TrainingSettings, key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is settled before training starts; it decides the expert's bytes.
+
+    Attributes:
+        content: canonical bytes of the rows; digest: their SHA-256.
+        key: equal for equal settings on the same base model.
+    """
+
+    task: str
+    rows: TaskData
+    base: BaseModel
+    architecture: Architecture
+    training: TrainingSettings
+    content: bytes
+    digest: str
+    key: str
+
+    @classmethod
+    def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "Plan":
+        """Fill in what the settings leave open."""
+        architecture = design(
+            base,
+            task_kind=rows.kind,
+            labels=rows.labels,
+            adapter=settings.adapter,
+            preset=settings.preset,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            first_layer=settings.first_layer,
+            max_length=settings.max_length,
+        )
+        training = settings.training(rows.counts()["train"])
+        facts = {"architecture": to_json(architecture), "training": asdict(training)}
+        content = rows.to_jsonl()
+        return cls(
+            task=task,
+            rows=rows,
+            base=base,
+            architecture=architecture,
+            training=training,
+            content=content,
+            digest=hashlib.sha256(content).hexdigest(),
+            key=key(base_model=base.record.fingerprint, **facts),
+        )
+
+    @property
+    def features(self) -> FeatureKey:
+        """Under which the pooled features of the rows are cached."""
+        layers = early_layers(self.architecture.first_layer)
+        return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)

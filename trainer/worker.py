@@ -1,0 +1,123 @@
+"""Runs jobs: claims one, has an executor do its work, renews the lease, and forwards what people ask for.
+
+Nothing here computes: a worker only keeps watch, so it imports no torch and stays alive whatever happens to
+the work.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from registry import Registry
+from registry.errors import FencedError, StorageError
+from registry.records import Claim, Job
+from trainer import kinds
+from trainer.executors import Running
+
+LEASE = 60.0
+"""Seconds after which a worker that does not renew its claim loses it."""
+
+LOOK = 0.25
+"""Seconds between two looks at the job and its attempt."""
+
+KILL_AFTER = 30.0
+"""Seconds that an attempt has to stop in good order."""
+
+
+class Worker:
+    """Runs the jobs of a registry, one at a time.
+
+    Args:
+        executor: an executor kind.
+        lease: seconds, see LEASE.
+        on_look: called with the job every LOOK seconds while its attempt runs, and once when it has ended.
+
+    Raises:
+        NotFoundError: no executor of that kind.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        executor: str = "local",
+        lease: float = LEASE,
+        on_look: Callable[[Job], object] = lambda job: None,
+    ) -> None:
+        self._registry = registry
+        self._executor = kinds.load("executors", executor)
+        self._lease = lease
+        self._on_look = on_look
+        self._owner = registry.jobs.owner()
+        self._leaving = False
+        self._killing = False
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._owner.close()
+
+    def run(self, *, drain: bool = False) -> None:
+        """Runs jobs until `leave` is called, or, with `drain`, until none waits."""
+        while not self._leaving:
+            if self.run_one() is None:
+                if drain:
+                    return
+                time.sleep(LOOK * 2)
+
+    def run_one(self, job: int | None = None) -> Job | None:
+        """Runs the oldest job that waits, or `job` if it does; what became of it, or None if none waits."""
+        claim = self._registry.jobs.claim(self._owner, self._lease, job)
+        if claim is None:
+            return None
+        self._supervise(claim, self._executor.start(self._registry.home, claim))
+        ended = self._registry.jobs.get(claim.job)
+        self._on_look(ended)
+        return ended
+
+    def leave(self) -> None:
+        """Lets the attempt that runs stop in good order; its job waits for another worker."""
+        self._leaving = True
+
+    def kill(self) -> None:
+        """Ends the attempt that runs at once."""
+        self._killing = True
+
+    def _supervise(self, claim: Claim, running: Running) -> None:
+        renewed, asked = time.monotonic(), None
+        try:
+            while not running.wait(LOOK):
+                job = self._registry.jobs.get(claim.job)
+                self._on_look(job)
+                now = time.monotonic()
+                if _moved_on(job, claim) or now - renewed > self._lease:
+                    running.kill()
+                if running.awake() and now - renewed >= self._lease / 6:
+                    with suppress(StorageError):  # Tried again at the next look; the lease outlasts many.
+                        self._registry.jobs.renew(claim, self._lease)
+                        renewed = now
+                if asked is None and (self._leaving or job.cancel_requested):
+                    running.stop()
+                    asked = now
+                if self._killing or (asked is not None and now - asked > KILL_AFTER):
+                    running.kill()
+            self._settle(claim, running)
+        except FencedError:
+            running.kill()
+            running.wait(KILL_AFTER)
+        except BaseException:
+            running.kill()
+            raise
+
+    def _settle(self, claim: Claim, running: Running) -> None:
+        """Puts on record what became of an attempt that has ended, unless it has done so itself."""
+        with suppress(FencedError):
+            if self._leaving:
+                self._registry.jobs.release(claim)
+            else:
+                self._registry.jobs.interrupt(claim, running.how_it_ended())
+
+
+def _moved_on(job: Job, claim: Claim) -> bool:
+    return job.attempt != claim.attempt or (job.owner != claim.owner and not job.ended)

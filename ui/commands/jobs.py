@@ -1,0 +1,235 @@
+"""`jobs` and `worker`: work that was asked for, and who does it."""
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ui.group import RegistryGroup, Session, common_options, pass_session
+
+if TYPE_CHECKING:
+    from registry import Job, Registry
+
+detach_option = click.option(
+    "--detach", is_flag=True, help="Only put it in the queue, for a `registry worker`."
+)
+number = click.argument("number", metavar="JOB", type=click.IntRange(min=1))
+
+
+def finish(session: Session, registry: "Registry", job: "Job", *, detach: bool) -> None:
+    """Runs a job and prints its result, or says where it waits; shared by all commands that make one."""
+    from ui import outcomes, waiting
+
+    if not detach:
+        outcomes.show(session, registry, waiting.complete(registry, job))
+    elif session.json:
+        session.print_json({"job": job.id})
+    else:
+        click.echo(f"Job {job.id} waits. `registry worker` runs it; watch it: registry jobs watch {job.id}")
+
+
+@click.group("jobs", cls=RegistryGroup)
+def jobs() -> None:
+    """See, stop and repeat work in the queue."""
+
+
+@jobs.command("list")
+@click.option("--state", "states", multiple=True, help="Only jobs in this state; repeat it for more.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@common_options
+@pass_session
+def list_jobs(session: Session, states: tuple[str, ...], limit: int) -> None:
+    """List jobs, newest first.
+
+    States: queued, running, done, failed, cancelled, needs_recovery."""
+    from ui import present
+
+    with session.open() as registry:
+        registry.jobs.recover()
+        found = registry.jobs.list(*states)[:limit]
+    if session.json:
+        session.print_json([job_json(job) for job in found])
+    elif not found:
+        click.echo("No such jobs. Ask for one: registry add-task --data FILE --detach")
+    else:
+        present.echo_table(
+            ("job", "kind", "task", "state", "progress", "created"),
+            [
+                (
+                    str(job.id),
+                    job.kind,
+                    job.task or "-",
+                    job.state,
+                    summary(job),
+                    present.moment(job.created_at),
+                )
+                for job in found
+            ],
+        )
+
+
+@jobs.command("show")
+@number
+@common_options
+@pass_session
+def show_job(session: Session, number: int) -> None:
+    """Tell all about one job."""
+    from ui import present
+
+    with session.open() as registry:
+        registry.jobs.recover()
+        job = registry.jobs.get(number)
+    if session.json:
+        session.print_json(job_json(job))
+        return
+    present.echo_fields(
+        {
+            "job": f"{job.id} ({job.kind})",
+            "state": job.state + (", asked to stop" if job.cancel_requested and not job.ended else ""),
+            "attempt": f"{job.attempt} of at most {job.max_attempts}",
+            "progress": summary(job),
+            "task": job.task or "-",
+            "made": (job.result or {}).get("expert") or (job.result or {}).get("generation") or "-",
+            "created": present.moment(job.created_at),
+            "started": "-" if job.started_at is None else present.moment(job.started_at),
+            "finished": "-" if job.finished_at is None else present.moment(job.finished_at),
+        }
+    )
+
+
+@jobs.command("watch")
+@number
+@common_options
+@pass_session
+def watch_job(session: Session, number: int) -> None:
+    """Wait for a job and show how far it is.
+
+    Ctrl-C stops looking; the job goes on."""
+    from ui import outcomes, waiting
+
+    with session.open() as registry:
+        outcomes.show(session, registry, waiting.watch(registry, registry.jobs.get(number)))
+
+
+@jobs.command("cancel")
+@number
+@common_options
+@pass_session
+def cancel_job(session: Session, number: int) -> None:
+    """Stop a job.
+
+    One that waits is cancelled at once, one that runs at its next step, at the latest after half a minute."""
+    with session.open() as registry:
+        registry.jobs.recover()
+        job = registry.jobs.cancel(number)
+    if session.json:
+        session.print_json(job_json(job))
+    elif job.ended:
+        click.echo(f"Job {job.id} is cancelled.")
+    else:
+        click.echo(f"Job {job.id} is asked to stop.")
+
+
+@jobs.command("retry")
+@number
+@detach_option
+@common_options
+@pass_session
+def retry_job(session: Session, number: int, detach: bool) -> None:
+    """Do a job again that failed or was stopped.
+
+    Training goes on from its last checkpoint."""
+    with session.open() as registry:
+        finish(session, registry, registry.jobs.retry(number), detach=detach)
+
+
+@jobs.command("logs")
+@number
+@common_options
+@pass_session
+def logs(session: Session, number: int) -> None:
+    """Print what the attempts at a job have printed."""
+    from trainer.executors.local import log
+
+    with session.open() as registry:
+        path = log(registry.home, registry.jobs.get(number).id)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    if session.json:
+        session.print_json({"job": number, "path": path, "text": text})
+    else:
+        click.echo(text, nl=False)
+
+
+@click.command("worker")
+@click.option("--drain", is_flag=True, help="Stop when no job waits any more.")
+@click.option(
+    "--lease",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="Seconds after which a worker that does not answer loses its job to another.",
+)
+@common_options
+@pass_session
+def worker(session: Session, drain: bool, lease: float) -> None:
+    """Run jobs from the queue.
+
+    Runs until it is stopped: Ctrl-C and SIGTERM let the job at hand stop in good order, and another worker go
+    on with it. Start several to run several jobs at once."""
+    from trainer.worker import Worker
+    from ui import waiting
+
+    def tell(job: "Job") -> None:
+        if job.ended:
+            error = f": {job.error['message']}" if job.error else ""
+            click.echo(f"Job {job.id} ({job.kind}) is {job.state}{error}", err=True)
+
+    with (
+        session.open() as registry,
+        Worker(registry, executor=waiting.executor(), lease=lease, on_look=tell) as one,
+    ):
+        asked = waiting.Interrupts()
+
+        def leave() -> None:
+            asked.count += 1
+            one.leave() if asked.count == 1 else one.kill()
+
+        with waiting.handling(signal.SIGINT, leave), waiting.handling(signal.SIGTERM, leave):
+            click.echo("Waiting for jobs." if not drain else "Running the jobs that wait.", err=True)
+            one.run(drain=drain)
+
+
+def summary(job: "Job") -> str:
+    """How far it is, or why it ended, in a few words."""
+    from ui import present
+
+    if job.error is not None and job.state != "done":
+        return present.plain(job.error["message"], 80)
+    if job.progress is None or job.ended:
+        return "-"
+    stage, done, total = (job.progress[name] for name in ("stage", "done", "total"))
+    left = job.progress["seconds_left"]
+    share = f" {done / total:.0%}" if total else ""
+    return f"{stage}{share}" + (f", {present.duration(left)} left" if left is not None else "")
+
+
+def job_json(job: "Job") -> dict[str, Any]:
+    """What `jobs list --json` and `jobs show --json` print of a job."""
+    result = job.result or {}
+    return {
+        "job": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "attempt": job.attempt,
+        "progress": job.progress,
+        "task": job.task,
+        "expert": result.get("expert"),
+        "error": job.error,
+        "created": job.created_at,
+        "started": job.started_at,
+        "finished": job.finished_at,
+        "cancel_requested": job.cancel_requested,
+        "max_attempts": job.max_attempts,
+        "params": job.params,
+        "result": job.result,
+    }

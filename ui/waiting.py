@@ -1,0 +1,140 @@
+"""Waits for a job as a person does: sees how far it is, and passes Ctrl-C on."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from registry import errors
+from ui.group import INTERRUPTED
+from ui.progress import Report, reporting
+
+if TYPE_CHECKING:
+    from registry import Job, Registry
+
+LOOK = 0.25
+"""Seconds between two looks at a job that another process runs."""
+
+
+def executor() -> str:
+    """Where work is done, an executor kind: `REGISTRY_EXECUTOR`, or a process of its own."""
+    return os.environ.get("REGISTRY_EXECUTOR") or "local"
+
+
+def complete(registry: "Registry", job: "Job") -> "Job":
+    """Runs a job here, or waits while another worker runs it, until it is done.
+
+    Ctrl-C asks it to stop at its next step; a second Ctrl-C ends it at once.
+
+    Raises:
+        RegistryError: the job's own error, if it failed.
+        SystemExit: it was cancelled.
+    """
+    from trainer.worker import Worker
+
+    asked = Interrupts()
+    with reporting() as report, asked.counted():
+        view = View(report)
+
+        def look(now: "Job") -> None:
+            view.show(now)
+            if asked.new and not now.ended:
+                registry.jobs.cancel(now.id)
+                click.echo("Stopping at the next step; Ctrl-C once more ends it at once.", err=True)
+                asked.new = False
+            if asked.count > 1:
+                worker.kill()
+
+        with Worker(registry, executor=executor(), on_look=look) as worker:
+            while not job.ended:
+                ran = worker.run_one(job.id)
+                if ran is None:
+                    look(job)
+                    time.sleep(LOOK)
+                job = registry.jobs.get(job.id)
+    return outcome(job)
+
+
+def watch(registry: "Registry", job: "Job") -> "Job":
+    """Shows how far a job is that others run, until it has ended; Ctrl-C only stops looking."""
+    with reporting() as report:
+        view = View(report)
+        while not job.ended:
+            view.show(job)
+            time.sleep(LOOK)
+            registry.jobs.recover()
+            job = registry.jobs.get(job.id)
+    return outcome(job)
+
+
+def outcome(job: "Job") -> "Job":
+    """The job, if it is done; else its error is raised, or the process ends with the code of an interrupt."""
+    if job.error is not None and job.state == "failed":
+        message, kind = job.error["message"], getattr(errors, job.error["kind"], None)
+        if isinstance(kind, type) and issubclass(kind, errors.RegistryError):
+            raise kind(message)
+        raise errors.RegistryError(f"Job {job.id} failed: {message} See `registry jobs logs {job.id}`.")
+    if job.state == "cancelled":
+        click.echo(f"Job {job.id} was stopped. Go on with it: registry jobs retry {job.id}", err=True)
+        sys.exit(INTERRUPTED)
+    return job
+
+
+class View:
+    """Draws the progress of a job that is read from its record."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._stage: tuple[str, int, str] | None = None
+
+    def show(self, job: "Job") -> None:
+        """The job as it is now."""
+        if job.progress is None:
+            if not job.ended and job.state != "running":
+                self._report("waiting for a worker", 0, 0, f"job {job.id}")
+            return
+        stage, done, total, note = (job.progress[name] for name in ("stage", "done", "total", "note"))
+        if self._stage is not None and self._stage[0] != stage:
+            before, full, remark = self._stage
+            self._report(before, full, full, remark)
+        self._stage = (stage, total, note)
+        pace = job.progress["per_second"]
+        self._report(stage, done, total, note + (f", {pace:,.0f} a second" if pace and pace >= 1 else ""))
+
+
+class Interrupts:
+    """How often Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.new = False
+
+    @contextmanager
+    def counted(self) -> "Iterator[None]":
+        """Counts in place of raising KeyboardInterrupt, while the block runs."""
+        with handling(signal.SIGINT, self._note):
+            yield
+
+    def _note(self) -> None:
+        self.count += 1
+        self.new = True
+
+
+@contextmanager
+def handling(number: int, work: "Callable[[], object]") -> "Iterator[None]":
+    """Calls `work` on a signal while the block runs."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        work()
+
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
