@@ -56,7 +56,7 @@ def run(work: Path, name: str, scale: float) -> dict[str, Any] | None:
 def run_all(work: Path, parts: list[str], scale: float) -> list[str]:
     """Runs what has no result yet; the parts that failed or missed their target."""
     minutes = {name: load(name).MINUTES * scale for name in parts if stored(work, name, scale) is None}
-    missed = []
+    missed: list[str] = []
     for place, name in enumerate(parts, 1):
         left = clock(60 * sum(minutes.values()))
         found = stored(work, name, scale)
