@@ -205,10 +205,10 @@ def summary(job: "Job") -> str:
 
     if job.error is not None and job.state != "done":
         return present.plain(job.error["message"], 80)
-    if job.progress is None or job.ended:
+    if job.progress is None or job.state == "done":
         return "-"
     stage, done, total = (job.progress[name] for name in ("stage", "done", "total"))
-    left = job.progress["seconds_left"]
+    left = None if job.ended else job.progress["seconds_left"]
     share = f" {done / total:.0%}" if total else ""
     return f"{stage}{share}" + (f", {present.duration(left)} left" if left is not None else "")
 
