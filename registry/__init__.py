@@ -11,6 +11,7 @@ from registry.records import Alias, BaseModel, Dataset, Evaluation, Expert, Gene
 
 if TYPE_CHECKING:
     from registry.backups import back_up, restore
+    from registry.fsck import examine
     from registry.garbage import collect
     from registry.lineage import Lineage
     from registry.store import Registry
@@ -33,6 +34,7 @@ __all__ = [
     "Task",
     "back_up",
     "collect",
+    "examine",
     "restore",
 ]
 
@@ -42,6 +44,7 @@ _LATER = {
     "Registry": "registry.store",
     "back_up": "registry.backups",
     "collect": "registry.garbage",
+    "examine": "registry.fsck",
     "restore": "registry.backups",
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text
 
-from registry import experts, generations, schema, subjects
+from registry import aliases, experts, generations, schema, subjects
 from registry.blobs import Blobs
 from registry.database import Database
 from registry.errors import DamagedError
@@ -29,7 +29,7 @@ def problems(database: Database, blobs: Blobs, ref: str | None) -> list[Problem]
         listed, found = database.read(stored, ref)
     except DamagedError as error:
         return [Problem(subject="database", what=str(error))]
-    return found + list(damaged(blobs, listed))
+    return found + [problem for _, problem in damaged(blobs, listed)]
 
 
 def stored(connection: Connection, ref: str | None) -> tuple[list[Stored], list[Problem]]:
@@ -66,6 +66,7 @@ def _everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
         if name not in triggers
     ]
     problems += _gaps(connection)
+    problems += _aliases(connection)
     blobs = [
         Stored(f"{row.task}/data@{row.version}", row.sha256, tensors=False)
         for row in connection.execute(select(schema.datasets))
@@ -79,15 +80,29 @@ def _everything(connection: Connection) -> tuple[list[Stored], list[Problem]]:
     return blobs, problems
 
 
-def damaged(blobs: Blobs, listed: Iterable[Stored]) -> Iterator[Problem]:
-    """Reads every blob once and tells which cannot be used. No transaction is open, so no writer waits."""
-    read: dict[str, str | None] = {}
+def absent(blobs: Blobs, listed: Iterable[Stored]) -> Iterator[tuple[Stored, Problem]]:
+    """Looks at the file of every blob, and tells which are missing or of another size. Nothing is read."""
     for blob in listed:
-        if blob.sha256 not in read:
-            read[blob.sha256] = _damage(blobs, blob)
-        damage = read[blob.sha256]
+        try:
+            size = blobs.path(blob.sha256).stat().st_size
+        except FileNotFoundError:
+            yield blob, Problem(subject=blob.subject, what=f"The blob {blob.sha256} is missing.")
+        else:
+            if blob.bytes not in (None, size):
+                yield blob, Problem(subject=blob.subject, what=_size(size, blob))
+
+
+def damaged(blobs: Blobs, listed: Iterable[Stored]) -> Iterator[tuple[Stored, Problem]]:
+    """Reads every blob once and tells which cannot be used. No transaction is open, so no writer waits."""
+    read: dict[tuple[object, ...], str | None] = {}
+    for blob in listed:
+        # Two rows may refer to one blob and say different things of it.
+        expected = (blob.sha256, blob.tensors, blob.bytes)
+        if expected not in read:
+            read[expected] = _damage(blobs, blob)
+        damage = read[expected]
         if damage is not None:
-            yield Problem(subject=blob.subject, what=damage)
+            yield blob, Problem(subject=blob.subject, what=damage)
 
 
 def _damage(blobs: Blobs, blob: Stored) -> str | None:
@@ -99,9 +114,11 @@ def _damage(blobs: Blobs, blob: Stored) -> str | None:
             finite(unpack(content)[0], blob.subject)
     except DamagedError as error:
         return str(error)
-    if blob.bytes not in (None, len(content)):
-        return f"its blob has {len(content)} bytes, its row says {blob.bytes}"
-    return None
+    return None if blob.bytes in (None, len(content)) else _size(len(content), blob)
+
+
+def _size(size: int, blob: Stored) -> str:
+    return f"its blob has {size} bytes, its row says {blob.bytes}"
 
 
 def _expert_blobs(connection: Connection, members: Iterable[Expert]) -> list[Stored]:
@@ -150,3 +167,11 @@ def _gaps(connection: Connection) -> Iterator[Problem]:
     for number, count, last in connection.execute(counted):
         if last is None or count != last + 1:
             yield Problem(subject=f"{ROUTER}@{number}", what=f"has {count} experts, the last slot is {last}")
+
+
+def _aliases(connection: Connection) -> Iterator[Problem]:
+    for alias in aliases.every(connection):
+        events = aliases.history(connection, alias.subject, alias.name)
+        said = events[0].target if events else None
+        if said != alias.target:
+            yield Problem(subject=alias.ref, what=f"stands for {alias.target}, its history says {said}")
