@@ -34,7 +34,7 @@ TARGET = (
     "done all the same only where the last sync of SQLite's journal failed"
 )
 MINUTES = 5.0
-SMALL = 0.03
+SMALL = 0.01
 
 missing = shim.missing
 SHARES = 2
