@@ -18,6 +18,7 @@ from registry.blobs import Blobs
 from registry.database import FILE
 from registry.disk import claimed, private_folder, storage_errors, sync_folder
 from registry.errors import ConflictError, DamagedError, NotFoundError, SchemaError, StorageError
+from registry.filesystem import refuse_network
 from registry.references import referenced
 from registry.store import Registry
 
@@ -101,6 +102,7 @@ def restore(file: str | Path, home: str | Path, *, on_progress: Progress | None 
     if not source.is_file():
         raise NotFoundError(f"There is no backup {source}. Give the file that `registry backup` wrote.")
     _refuse_full(target)
+    refuse_network(target)
     made = private_folder(target.parent) / f".{target.name}.restoring"
     with storage_errors("restore into", target), source.open("rb") as opened:
         manifest = archives.read_manifest(opened, source)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from registry import revisions, sqlite
 from registry.disk import private_folder, storage_errors
 from registry.errors import SchemaError
+from registry.filesystem import refuse_network
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Database:
 
     Raises:
         SchemaError: It is older or newer than this program, or something else than a registry.
-        StorageError: The folder cannot be made, read or written.
+        StorageError: The folder cannot be made, read or written, or is on a network file system.
         DamagedError: It is not a SQLite database.
     """
 
@@ -103,6 +104,7 @@ def migrate(home: str | Path) -> Path | None:
 
 
 def _file(home: Path) -> Path:
+    refuse_network(home / FILE)
     path = private_folder(home) / FILE
     with _opening, storage_errors("open", path):
         if not path.exists():
