@@ -1,18 +1,31 @@
 """Everything about one thing of the registry as plain JSON values: the ground of `show` and `diff`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui import present
+from registry.errors import NotFoundError
+from ui import gates, present
 
 if TYPE_CHECKING:
     from registry import Registry
     from registry.records import Expert, Generation
 
 # What tells two things apart by their very nature: no difference that `diff` should report.
-IDENTITY = ("is", "name", "version", "number", "created_at", "seconds", "run", "started_at", "finished_at")
+IDENTITY = (
+    "is",
+    "name",
+    "version",
+    "number",
+    "created_at",
+    "seconds",
+    "run",
+    "started_at",
+    "finished_at",
+    "gate",
+)
 
 
 def card(registry: "Registry", reference: str) -> dict[str, Any]:
@@ -95,10 +108,21 @@ def _generation(registry: "Registry", generation: "Generation") -> dict[str, Any
         "sha256": generation.sha256,
         "root": generation.root,
         "metrics": present.overall(registry.evaluations(generation.name)),
+        "gate": _verdict(registry, generation.name),
         "config": generation.config,
         **_run(registry, generation.run),
         "created_at": generation.created_at,
     }
+
+
+def _verdict(registry: "Registry", generation: str) -> dict[str, Any] | None:
+    """The newest verdict of the promotion gate on a generation."""
+    for alias in ("production", "candidate"):
+        with suppress(NotFoundError):
+            for move in registry.history(alias):
+                if move.target == generation and move.gate is not None:
+                    return move.gate
+    return None
 
 
 def _run(registry: "Registry", number: int) -> dict[str, Any]:
@@ -137,5 +161,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def echo(values: Mapping[str, Any]) -> None:
     """A card as text: one line a field, nested fields by dotted path."""
     click.echo(present.plain(f"{values['name']} ({values['is']})"))
-    shown = {path: value for path, value in _flat(values).items() if path not in ("name", "is")}
-    present.echo_fields({path: present.value(value) for path, value in shown.items()})
+    plain = {name: value for name, value in values.items() if name not in ("name", "is", "gate")}
+    present.echo_fields({path: present.value(value) for path, value in _flat(plain).items()})
+    if values.get("gate") is not None:
+        gates.echo(values["gate"])

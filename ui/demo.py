@@ -77,7 +77,8 @@ def show(
             for one, cost in zip(added, costs, strict=True)
         ],
     )
-    click.echo(f"{fitted.generation.name} ({fitted.generation.router})")
+    place = "in production" if fitted.promoted else f"a candidate: {fitted.gate}"
+    click.echo(f"{fitted.generation.name} ({fitted.generation.router}), {place}")
     present.echo_metrics({"test": fitted.metrics["test"]})
 
 

@@ -1,6 +1,6 @@
 """The ground under every command: common options, and the one place where an error becomes a line and a code.
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused, 130 interrupted.
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused, 6 gate refused, 130 interrupted.
 
 Nothing heavy is imported at the top of this module, so that `registry --help` is quick.
 """
@@ -34,6 +34,9 @@ EXIT_CODES: dict[type[errors.RegistryError], int] = {
     errors.DataRefusedError: 5,
 }
 """Of every other error of the registry: 1."""
+
+GATE_REFUSED = 6
+"""A new generation is a candidate only, since tasks lose by it; that is no error of the registry."""
 
 INTERRUPTED = 130
 

@@ -44,6 +44,17 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
         "per_task": {"mood": ROUTING, "topic": ROUTING},
         "candidates": {"closed_form": float, "lexical": float, "noisy_top1": float},
         "confusion": {"mood": dict, "topic": dict},
+        "promoted": True,
+        "refused": False,
+        "gate": {
+            "passed": True,
+            "against": None,
+            "tolerance": 1.0,
+            "level": 0.05,
+            "tasks": [],
+            "together": None,
+            "problem": None,
+        },
         "seconds": float,
     }
     assert_shape(trained.router, shape)

@@ -39,7 +39,7 @@ def test_lists_as_json(registry_command: Command) -> None:
         "parameters": int,
         "sha256": DIGEST,
         "metrics": {"validation": ROUTING, "test": ROUTING},
-        "aliases": ["router@production"],
+        "aliases": ["router@candidate", "router@production"],
     }
     assert_shape(registry_command("routers", "--json").json, [generation])
 
@@ -54,7 +54,7 @@ def test_lists_as_json(registry_command: Command) -> None:
             ["generation", "router", "experts", "parameters", "routing", "routed", "alias", "created"],
         ),
         ("alias", ["alias", "target", "moved"]),
-        ("history", ["when", "what", "target", "before", "by", "reason"]),
+        ("history", ["when", "what", "target", "before", "by", "gate", "reason"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -86,7 +86,7 @@ def test_show_knows_tasks_experts_and_generations(registry_command: Command) -> 
     assert [card["name"] for card in shown.values()] == ["mood", "mood@1", "router@1"]
     assert shown["mood"]["experts"] == ["mood@1"]
     assert shown["mood@1"]["base_model"].startswith("tiny-llama")
-    assert shown["router@1"]["aliases"] == ["router@production"]
+    assert shown["router@1"]["aliases"] == ["router@candidate", "router@production"]
     assert registry_command("show", "production", "--json").json == shown["router@1"]
     assert registry_command("show", "mood@1").out.startswith("mood@1 (expert)\n")
 
@@ -115,7 +115,7 @@ def test_an_alias_moves_and_comes_back_and_every_move_is_told(registry_command: 
         ("promote", "router@2", "router@1", "a try"),
         ("promote", "router@1", None, events[2]["reason"]),
     ]
-    keys = ["alias", "action", "target", "previous", "reason", "actor", "created_at"]
+    keys = ["alias", "action", "target", "previous", "reason", "actor", "created_at", "gate"]
     assert all(list(event) == keys for event in events)
 
 
@@ -124,7 +124,10 @@ def test_an_expert_gets_an_alias_and_loses_it(registry_command: Command) -> None
     named = registry_command("predict", "fine", "--expert", "mood@stable", "--json").json
     assert named[0]["expert"] == "mood@1"
     assert registry_command("alias", "mood@stable", "--remove").code == 0
-    assert [one["alias"] for one in registry_command("alias", "--json").json] == ["router@production"]
+    assert [one["alias"] for one in registry_command("alias", "--json").json] == [
+        "router@candidate",
+        "router@production",
+    ]
 
 
 def test_verify_finds_a_flipped_bit(registry_command: Command, trained: Trained) -> None:

@@ -1,19 +1,21 @@
 """`evaluate`: run the real thing over held-out rows, or over rows from a file, and score it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from registry import Expert, Registry
 from registry.errors import DataRefusedError, InvalidSettingError, nearest
 from registry.names import ROUTER, parse
+from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.data import Row, read_task
 from trainer.dataset_features import pairs, rows_of
 from trainer.encoding import encode
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
-from trainer.tally import Tally, overall
+from trainer.tally import Tally, facts, overall
 from trainer.training import outputs
 
 
@@ -30,7 +32,11 @@ class Report:
     metrics: dict[str, float]
     examples: int
     per_task: dict[str, dict[str, float]] | None = None
-    confusion: dict[str, dict[str, int]] | None = field(default=None)
+    confusion: dict[str, dict[str, int]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return asdict(self)
 
 
 def evaluate(
@@ -41,12 +47,15 @@ def evaluate(
     data: str | Path | None = None,
     device: str = "auto",
     on_progress: Progress = silent,
+    finish: Callable[[Report], object] = lambda report: None,
 ) -> Report:
-    """Measure an expert (`sst2@1`) or a generation (`router@3`; by default the one in production).
+    """Measure an expert (`sst2@1`) or a generation (`router@3`; by default the one in production). What was
+    measured of its own rows is put on record.
 
     Args:
         split: `validation` or `test` rows of the dataset each expert was trained on.
-        data: labelled rows of the expert's task to use instead; experts only.
+        data: labelled rows of the expert's task to use instead; experts only. Nothing is put on record.
+        finish: called in the transaction that puts the numbers on record; when it raises, nothing is.
 
     Raises:
         NotFoundError: no such expert or generation.
@@ -55,12 +64,18 @@ def evaluate(
     if split not in ("validation", "test"):
         raise InvalidSettingError(f"split {split!r} is not held out: choose validation or test")
     if ref is not None and parse(ref).subject != ROUTER:
-        return _expert(registry, registry.expert(ref), split, data, device, on_progress)
-    if data is not None:
+        report, measured = _expert(registry, registry.expert(ref), split, data, device, on_progress)
+    elif data is not None:
         raise InvalidSettingError(
             "rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`"
         )
-    return _generation(registry, ref, split, device, on_progress)
+    else:
+        report, measured = _generation(registry, ref, split, device, on_progress)
+    with registry.transaction():
+        if data is None:
+            registry.add_evaluations(report.subject, measured)
+        finish(report)
+    return report
 
 
 def _expert(
@@ -70,7 +85,7 @@ def _expert(
     data: str | Path | None,
     device: str,
     on_progress: Progress,
-) -> Report:
+) -> tuple[Report, list[EvaluationFacts]]:
     base = fitting_base(registry, expert.base_model, None, device, on_progress)
     module = thawed(registry, base, expert)
     rows = _held_out(registry, expert, split) if data is None else _from_file(data, expert)
@@ -79,12 +94,16 @@ def _expert(
     )
     found = outputs(module, encoding, range(len(rows)))
     metrics = module.kind.score(found, module.kind.targets(rows, expert.labels))
-    return Report(subject=expert.name, metrics=metrics, examples=len(rows))
+    measured = [
+        EvaluationFacts(metric=name, split=split, value=value, examples=len(rows))
+        for name, value in metrics.items()
+    ]
+    return Report(subject=expert.name, metrics=metrics, examples=len(rows)), measured
 
 
 def _generation(
     registry: Registry, ref: str | None, split: str, device: str, on_progress: Progress
-) -> Report:
+) -> tuple[Report, list[EvaluationFacts]]:
     moe = MoE.load(registry, ref, device=device, on_progress=on_progress)
     tallies = []
     for expert in moe.experts:
@@ -102,13 +121,14 @@ def _generation(
             )
         )
     assert moe.generation is not None
-    return Report(
+    report = Report(
         subject=moe.generation.name,
         metrics=overall(tallies),
         examples=sum(one.rows for one in tallies),
         per_task={one.task: one.metrics() for one in tallies},
         confusion={one.task: one.sent for one in tallies},
     )
+    return report, facts(tallies, split)
 
 
 def _held_out(registry: Registry, expert: Expert, split: str) -> list[Row]:

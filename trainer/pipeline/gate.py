@@ -8,9 +8,8 @@ A task fails when its accuracy falls by more than the tolerance and that chance 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from typing import Any
 
 from registry import Expert, Generation, RegistryError
@@ -119,7 +118,8 @@ class Gate:
         if self.against is None:
             return "nothing was in production to compare with"
         if self.passed:
-            return f"no task is shown to lose more than {self.tolerance:g} points against {self.against}"
+            limit = "1 point" if self.tolerance == 1 else f"{self.tolerance:g} points"
+            return f"no task is shown to lose more than {limit} against {self.against}"
         named = [str(one) for one in self.failed]
         more = [f"and {len(named) - SHOWN} more"] if len(named) > SHOWN else []
         return f"{', '.join(named[:SHOWN] + more)} against {self.against}"
@@ -166,18 +166,27 @@ def compare(candidate: RoutedPool, production: Generation | None, tolerance: flo
         problem = f"{production.name} cannot be run to compare with: {error}"
         return Gate(passed=False, against=production.name, tolerance=tolerance, level=LEVEL, problem=problem)
     lacking = {task: [False] * len(right) for task, right in before.items() if task not in ours}
-    after |= lacking
+    return judge(before, after | lacking, production.name, tolerance, left_out=lacking)
+
+
+def judge(
+    before: Mapping[str, Sequence[bool]],
+    after: Mapping[str, Sequence[bool]],
+    against: str,
+    tolerance: float,
+    *,
+    left_out: Collection[str] = (),
+) -> Gate:
+    """From which rows of each task were answered rightly by `against` and by the candidate."""
     tasks = tuple(
-        Comparison.of(task, right, after[task], tolerance, answered=task not in lacking)
+        Comparison.of(task, right, after[task], tolerance, answered=task not in left_out)
         for task, right in before.items()
     )
-    all_before, all_after = (
-        list(chain.from_iterable(rows[task] for task in before)) for rows in (before, after)
-    )
-    together = Comparison.of("all tasks", all_before, all_after, tolerance)
+    whole = [[right for task in before for right in rows[task]] for rows in (before, after)]
+    together = Comparison.of("all tasks", whole[0], whole[1], tolerance)
     return Gate(
         passed=together.passed and all(one.passed for one in tasks),
-        against=production.name,
+        against=against,
         tolerance=tolerance,
         level=LEVEL,
         tasks=tasks,

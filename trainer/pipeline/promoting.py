@@ -11,6 +11,21 @@ CANDIDATE = "candidate"
 """The alias of the newest generation, promoted or not."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What became of a generation.
+
+    Attributes:
+        promoted: whether `production` stands for it.
+        refused: whether it was to be promoted if the gate let it, and the gate did not.
+        gate: the verdict; None if nobody ever asked for one.
+    """
+
+    promoted: bool
+    refused: bool
+    gate: Gate | None
+
+
 @dataclass(frozen=True)
 class Promotion:
     """The rules of one run.
@@ -33,36 +48,32 @@ class Promotion:
             return False
         return self.promote is True or not _moves(self.registry, PRODUCTION, generation)
 
-    def verdict(self, generation: Generation) -> Gate | None:
-        """The newest verdict on record of a generation."""
-        for alias in (PRODUCTION, CANDIDATE):
-            for move in _moves(self.registry, alias, generation):
-                if move.gate is not None:
-                    return Gate.from_json(move.gate)
-        return None
+    def as_it_was(self, generation: Generation) -> Settled:
+        """Of a generation that is not asked about again, with the newest verdict on record."""
+        moves = [
+            move for alias in (PRODUCTION, CANDIDATE) for move in _moves(self.registry, alias, generation)
+        ]
+        verdict = next((Gate.from_json(move.gate) for move in moves if move.gate is not None), None)
+        return Settled(promoted=in_production(self.registry) == generation, refused=False, gate=verdict)
 
-    def settle(self, generation: Generation, gate: Gate) -> tuple[bool, Gate]:
-        """Move the aliases; whether `production` now stands for `generation`, and the verdict that counted.
-
-        Called in the transaction that publishes, where nobody else moves an alias.
-        """
+    def settle(self, generation: Generation, gate: Gate) -> Settled:
+        """Move the aliases. Called in the transaction that publishes, where nobody else moves one."""
         now = in_production(self.registry)
         if (now.name if now else None) != gate.against:
             moved = f"{gate.against or 'nothing'} to {now.name if now else 'nothing'}"
             problem = f"production moved from {moved} while {generation.name} was compared: run it again"
             gate = replace(gate, passed=False, problem=problem)
-        said = f"although {gate}" if self.promote and not gate.passed else str(gate)
         if not _moves(self.registry, CANDIDATE, generation):
-            self._move(generation, CANDIDATE, str(gate), gate)
+            self._move(generation, CANDIDATE, f"retrain-router: {gate}", gate)
         promoted = gate.passed if self.promote is None else self.promote
         if promoted:
-            self._move(generation, PRODUCTION, said, gate)
-        return promoted, gate
+            although = "" if gate.passed else " --promote, although"
+            self._move(generation, PRODUCTION, f"retrain-router{although}: {gate}", gate)
+        return Settled(promoted=promoted, refused=self.promote is None and not promoted, gate=gate)
 
-    def _move(self, generation: Generation, alias: str, said: str, gate: Gate) -> None:
-        verb = "retrain-router --promote" if self.promote and alias == PRODUCTION else "retrain-router"
+    def _move(self, generation: Generation, alias: str, reason: str, gate: Gate) -> None:
         self.registry.promote(
-            generation.name, alias=alias, reason=f"{verb}: {said}", actor=self.actor, gate=gate.as_json()
+            generation.name, alias=alias, reason=reason, actor=self.actor, gate=gate.as_json()
         )
 
 

@@ -1,11 +1,10 @@
 """`retrain_router`: all experts, as they are, become the next router generation. No expert is touched."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry import ConflictError, Expert, Generation, NotFoundError, Registry
+from registry import Expert, Generation, Registry
 from registry.errors import InvalidSettingError
 from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
@@ -15,10 +14,11 @@ from trainer.generations import PASSES, parameter_count
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import Fitted, fit
 from trainer.pipeline.gate import TOLERANCE, Gate, check_tolerance, compare
-from trainer.pipeline.promoting import Promotion, in_production
+from trainer.pipeline.promoting import Promotion, Settled, in_production
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
+from trainer.selection import choose
 from trainer.tally import scores
 
 AUTO = "auto"
@@ -36,6 +36,7 @@ class RetrainedRouter:
             tried.
         confusion: of each task's test rows, how many went to which task.
         promoted: whether the alias `production` now stands for it.
+        refused: whether it was to be promoted if the gate let it, and the gate did not.
         gate: how it compares with what was in production; None if nobody ever asked.
     """
 
@@ -46,6 +47,7 @@ class RetrainedRouter:
     candidates: dict[str, float]
     confusion: dict[str, dict[str, int]]
     promoted: bool
+    refused: bool
     gate: Gate | None
     seconds: float
 
@@ -61,6 +63,7 @@ class RetrainedRouter:
             "candidates": self.candidates,
             "confusion": self.confusion,
             "promoted": self.promoted,
+            "refused": self.refused,
             "gate": None if self.gate is None else self.gate.as_json(),
             "seconds": self.seconds,
         }
@@ -104,7 +107,7 @@ def retrain_router(
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
     check_tolerance(tolerance)
     modules = {name: kinds.load("routers", name) for name in _kinds(router)}
-    chosen = _chosen(registry, experts)
+    chosen = choose(registry, experts)
     settings = {"router": router, "passes": passes, "seed": seed}
     archive = Archive(registry, device, on_progress)
     promotion = Promotion(registry, promote, tolerance, actor)
@@ -115,8 +118,8 @@ def retrain_router(
     gate = compare(fitted.pool, in_production(registry), tolerance)
     with registry.transaction():
         generation = _publish(registry, fitted, settings, started)
-        promoted, gate = promotion.settle(generation, gate)
-        made = _result(generation, True, fitted.measured, promoted, gate, started)
+        settled = promotion.settle(generation, gate)
+        made = _result(generation, True, fitted.measured, settled, started)
         finish(made)
     fault("promote.committed")
     return made
@@ -134,18 +137,13 @@ def _nothing_to_do(
     finish: Callable[[RetrainedRouter], object],
 ) -> RetrainedRouter:
     """No new generation; but the newest may still have to face the gate."""
-    registry = archive.registry
-    gate = promotion.verdict(newest)
-    asked = promotion.is_open(newest)
-    if asked:
+    registry, gate = archive.registry, None
+    if promotion.is_open(newest):
         gate = compare(RoutedPool.frozen(archive, newest), in_production(registry), promotion.tolerance)
     measured = registry.evaluations(newest.name)[::-1]
     with registry.transaction():
-        if asked and gate is not None:
-            promoted, gate = promotion.settle(newest, gate)
-        else:
-            promoted = in_production(registry) == newest
-        found = _result(newest, False, measured, promoted, gate, started)
+        settled = promotion.as_it_was(newest) if gate is None else promotion.settle(newest, gate)
+        found = _result(newest, False, measured, settled, started)
         finish(found)
     fault("promote.committed")
     return found
@@ -166,26 +164,6 @@ def _publish(registry: Registry, fitted: Fitted, settings: dict[str, object], st
     )
 
 
-def _chosen(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
-    found = registry.experts() if names is None else [registry.expert(name) for name in names]
-    if not found:
-        raise NotFoundError(
-            "there is no expert to route to yet: add one with `registry add-task --data FILE`"
-        )
-    twice = [task for task, count in Counter(expert.task for expert in found).items() if count > 1]
-    if twice:
-        raise ConflictError(f"{twice[0]} is named more than once: a router takes one version of each task")
-    bases = {expert.base_model for expert in found}
-    if len(bases) > 1:
-        each = ", ".join(
-            f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found
-        )
-        raise ConflictError(
-            f"one router needs experts of one base model, these differ: {each}; name some with --expert"
-        )
-    return found
-
-
 def _same_as_newest(
     registry: Registry, chosen: Sequence[Expert], settings: dict[str, object]
 ) -> Generation | None:
@@ -199,8 +177,7 @@ def _result(
     generation: Generation,
     created: bool,
     measured: Sequence[Evaluation] | Sequence[EvaluationFacts],
-    promoted: bool,
-    gate: Gate | None,
+    settled: Settled,
     started: Moment,
 ) -> RetrainedRouter:
     found = scores(measured)
@@ -211,7 +188,8 @@ def _result(
         per_task=found.per_task,
         candidates=generation.config["candidates"],
         confusion=found.confusion,
-        promoted=promoted,
-        gate=gate,
+        promoted=settled.promoted,
+        refused=settled.refused,
+        gate=settled.gate,
         seconds=started.elapsed(),
     )

@@ -1,14 +1,17 @@
 """`promote`, `rollback`, `alias` and `history`: the names that move."""
 
-import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry.errors import NotFoundError
 from ui.group import Session, common_options, pass_session
 
 if TYPE_CHECKING:
-    from registry.records import Alias
+    from registry.records import Alias, AliasEvent
 
 reason_option = click.option("--reason", default="", help="Why; kept in the history.")
 
@@ -25,7 +28,7 @@ def promote(session: Session, reference: str, name: str, reason: str) -> None:
     NAME is a router generation (router@3) or an expert version (boolq@2).
     """
     with session.open() as registry:
-        _echo_alias(session, registry.promote(reference, alias=name, reason=reason, actor=_actor()))
+        _echo_alias(session, registry.promote(reference, alias=name, reason=reason))
 
 
 @click.command("rollback")
@@ -39,7 +42,7 @@ def rollback(session: Session, name: str, reason: str) -> None:
     ALIAS is production of the router, or one of a task's, such as boolq@stable.
     """
     with session.open() as registry:
-        _echo_alias(session, registry.rollback(name, reason=reason, actor=_actor()))
+        _echo_alias(session, registry.rollback(name, reason=reason))
 
 
 @click.command("alias")
@@ -62,46 +65,43 @@ def alias(session: Session, name: str | None, reference: str | None, remove: boo
         if name is None:
             _echo_all(session, registry.aliases())
         elif remove:
-            registry.alias(name, None, reason=reason, actor=_actor())
+            registry.alias(name, None, reason=reason)
             click.echo(f"{name} is no alias any more.", err=True)
         else:
-            moved = registry.promote(str(reference), alias=name, reason=reason, actor=_actor())
+            moved = registry.promote(str(reference), alias=name, reason=reason)
             _echo_alias(session, moved)
 
 
 @click.command("history")
 @click.argument("name", metavar="[ALIAS]", default="production")
+@click.option(
+    "--at",
+    metavar="DATE[TIME]",
+    help="What it stood for on that day (2026-05-03) or at that moment ('2026-05-03 14:00', in local time; "
+    "2026-05-03T14:00Z).",
+)
 @common_options
 @pass_session
-def history(session: Session, name: str) -> None:
-    """Tell every move of an alias, newest first."""
-    from ui import present
+def history(session: Session, name: str, at: str | None) -> None:
+    """Tell every move of an alias, newest first, or what it stood for at a time."""
+    from ui import gates, present
 
     with session.open() as registry:
         events = registry.history(name)
+    if at is not None:
+        _echo_stretches(session, events, at)
+        return
     if session.json:
-        session.print_json(
-            [
-                {
-                    "alias": event.alias,
-                    "action": event.action,
-                    "target": event.target,
-                    "previous": event.previous,
-                    "reason": event.reason,
-                    "actor": event.actor,
-                    "created_at": event.created_at,
-                }
-                for event in events
-            ]
-        )
+        session.print_json([asdict(event) for event in events])
         return
     present.echo_table(
-        ("when", "what", "target", "before", "by", "reason"),
+        ("when", "what", "target", "before", "by", "gate", "reason"),
         [
             (
                 present.moment(event.created_at),
                 event.action,
                 *(given or "-" for given in (event.target, event.previous, event.actor)),
+                gates.summary(event.gate),
                 event.reason,
             )
             for event in events
@@ -109,9 +109,65 @@ def history(session: Session, name: str) -> None:
     )
 
 
-def _actor() -> str | None:
-    """Who moves the alias, as far as the environment says."""
-    return os.environ.get("LOGNAME") or os.environ.get("USER")
+def _echo_stretches(session: Session, events: "Sequence[AliasEvent]", at: str) -> None:
+    """Which router answered then: what the alias stood for, since when and until when."""
+    from registry.promotion import stretches
+    from ui import present
+
+    found = stretches(events, *_span(at))
+    if not found:
+        first = present.moment(events[-1].created_at)
+        raise NotFoundError(
+            f"{events[0].alias} stood for nothing at {at}: its first move was {first} local time; "
+            f"`registry history {events[0].alias}` lists all."
+        )
+    if session.json:
+        session.print_json(
+            [
+                {
+                    "alias": one.alias,
+                    "target": one.target,
+                    "from": one.begun.created_at,
+                    "until": None if one.ended is None else one.ended.created_at,
+                    "reason": one.begun.reason,
+                    "actor": one.begun.actor,
+                }
+                for one in found
+            ]
+        )
+        return
+    zone = found[0].begun.created_at.astimezone().tzname()
+    present.echo_table(
+        ("target", f"from ({zone})", "until", "by", "reason"),
+        [
+            (
+                one.target,
+                present.moment(one.begun.created_at),
+                "now" if one.ended is None else present.moment(one.ended.created_at),
+                one.begun.actor or "-",
+                one.begun.reason,
+            )
+            for one in found
+        ],
+    )
+
+
+def _span(given: str) -> tuple[datetime, datetime]:
+    """The first moment of what was given, and the first after it; a moment has no length."""
+    try:
+        whole_day = len(given) == len("2026-05-03") and date.fromisoformat(given) is not None
+        start = datetime.fromisoformat(given)
+        end = start + timedelta(days=1) if whole_day else start
+        # A time without a zone is the reader's own.
+        span = start.astimezone(), end.astimezone()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{given!r} is no time; write 2026-05-03, '2026-05-03 14:00' or 2026-05-03T14:00Z",
+            param_hint="'--at'",
+        ) from None
+    if span[0] > datetime.now(UTC):
+        raise click.BadParameter(f"{given} is yet to come", param_hint="'--at'")
+    return span
 
 
 def _alias_json(alias: "Alias") -> dict[str, Any]:

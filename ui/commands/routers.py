@@ -1,11 +1,11 @@
 """`retrain-router` and `routers`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui.group import Session, common_options, pass_session
+from ui.group import GATE_REFUSED, Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry.records import Alias
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 @click.option("--expert", "experts", multiple=True, help="An expert to route to; repeat it [default: all].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--two-pass", is_flag=True, help="Run the base model twice a text, as the paper does.")
-@click.option("--no-promote", is_flag=True, help="Do not move the alias production to the new generation.")
+@click.option(
+    "--promote/--no-promote",
+    default=None,
+    help="Put it into production whatever the gate says, or leave it a candidate [default: ask the gate].",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    default=1.0,
+    show_default=True,
+    help="Points of accuracy that a task may lose.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @common_options
 @pass_session
@@ -28,12 +40,15 @@ def retrain_router(
     experts: tuple[str, ...],
     seed: int,
     two_pass: bool,
-    no_promote: bool,
+    promote: bool | None,
+    tolerance: float,
     device: str,
 ) -> None:
     """Fit a router over all experts.
 
-    The result is the next router generation. No expert is touched."""
+    The result is the next router generation, router@candidate. No expert is touched. It goes into production
+    if no task of the generation that is there now loses accuracy; exit code 6 when one does.
+    """
     from trainer.pipeline import retrain_router as run
     from ui.progress import reporting
 
@@ -44,44 +59,56 @@ def retrain_router(
             experts=experts or None,
             seed=seed,
             passes="two" if two_pass else "one",
-            promote=not no_promote,
+            promote=promote,
+            tolerance=tolerance,
             device=device,
             on_progress=report,
         )
+    document = retrained_json(fitted)
     if session.json:
-        session.print_json(retrained_json(fitted))
+        session.print_json(document)
     else:
-        echo_retrained(fitted)
+        echo_retrained(document)
+    leave_if_refused(document)
 
 
 def retrained_json(fitted: "RetrainedRouter") -> dict[str, Any]:
     """What `retrain-router --json` prints."""
-    return {
-        "generation": fitted.generation.name,
-        "router": fitted.generation.router,
-        "created": fitted.created,
-        "experts": list(fitted.generation.experts),
-        "metrics": fitted.metrics,
-        "per_task": fitted.per_task,
-        "candidates": fitted.candidates,
-        "confusion": fitted.confusion,
-        "seconds": fitted.seconds,
-    }
+    return fitted.as_json()
 
 
-def echo_retrained(fitted: "RetrainedRouter") -> None:
-    """The new generation as text, and the next command."""
-    from ui import present
+def echo_retrained(fitted: Mapping[str, Any]) -> None:
+    """The new generation as text, who lost what by it, and the next command; from its JSON form."""
+    from ui import gates, present
 
-    generation = fitted.generation
-    state = "is fitted" if fitted.created else "already covers these experts: nothing to do"
-    click.echo(f"{generation.name} {state}: {generation.router} over {len(generation.experts)} experts.")
-    present.echo_metrics(fitted.metrics)
-    if len(fitted.candidates) > 1:
-        scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted.candidates.items())
+    state = "is fitted" if fitted["created"] else "already covers these experts: nothing to do"
+    name, experts = fitted["generation"], len(fitted["experts"])
+    click.echo(f"{name} {state}: {fitted['router']} over {experts} experts.")
+    present.echo_metrics(fitted["metrics"])
+    if len(fitted["candidates"]) > 1:
+        scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted["candidates"].items())
         click.echo(f"  candidates  {scores} (routing accuracy on validation)")
-    click.echo(f"  seconds     {fitted.seconds:.1f}")
-    present.next_step('registry predict "a text of any of the tasks"')
+    click.echo(f"  seconds     {fitted['seconds']:.1f}")
+    if fitted["gate"] is not None:
+        gates.echo(fitted["gate"])
+    if fitted["promoted"]:
+        click.echo(f"router@production is {name}.")
+        present.next_step('registry predict "a text of any of the tasks"')
+    elif not fitted["refused"]:
+        click.echo(f"{name} is not in production.")
+        present.next_step(f"registry promote {name}")
+
+
+def leave_if_refused(fitted: Mapping[str, Any]) -> None:
+    """Ends the process with the gate's exit code if the gate kept the generation out of production."""
+    if fitted["refused"]:
+        name = fitted["generation"]
+        click.echo(
+            f"Error: the gate refused {name}, which stays a candidate; "
+            f"put it into production all the same: registry promote {name}",
+            err=True,
+        )
+        click.get_current_context().exit(GATE_REFUSED)
 
 
 def names_of(aliases: Iterable["Alias"]) -> dict[str, list[str]]:
