@@ -35,8 +35,10 @@ def gone(home: Path, owner: str) -> bool:
     """Whether an owner has closed or died. One that is stopped or asleep has not: there its lease counts."""
     try:
         file = os.open(home / FOLDER / owner, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return True
+    except OSError:  # Somebody else's, say: then its lease alone counts.
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Wide enough that a table in a pipe or a file is never cut; a terminal uses its own width.
 PIPE_WIDTH = 1000
 BAR = 20
+SPLITS = ("train", "validation", "test")
+"""In the order in which people think of them."""
 
 
 def plain(text: str, width: int | None = None) -> str:
@@ -90,8 +92,8 @@ def overall(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
 
 
 def rows(counts: Mapping[str, int]) -> dict[str, int]:
-    """Row counts in the order in which people think of the splits."""
-    return {split: counts[split] for split in ("train", "validation", "test") if split in counts}
+    """Row counts in the order of SPLITS."""
+    return {split: counts[split] for split in SPLITS if split in counts}
 
 
 def headline(by_split: Mapping[str, Mapping[str, float]], split: str) -> str:
@@ -101,8 +103,10 @@ def headline(by_split: Mapping[str, Mapping[str, float]], split: str) -> str:
 
 def echo_metrics(by_split: Mapping[str, Mapping[str, float]]) -> None:
     """One line per split: its metrics by name."""
-    for split, values in by_split.items():
-        line = ", ".join(f"{name.replace('_', ' ')} {number(float(v))}" for name, v in values.items())
+    for split in sorted(by_split, key=SPLITS.index):
+        line = ", ".join(
+            f"{name.replace('_', ' ')} {number(float(v))}" for name, v in by_split[split].items()
+        )
         click.echo(f"  {split:<11} {line}")
 
 

@@ -64,8 +64,10 @@ Command = Callable[..., Outcome]
 
 
 def run(home: Path, *arguments: str, stdin: str | None = None) -> Outcome:
-    """`registry ARGUMENTS` in this process."""
-    result = CliRunner().invoke(cli, ["--home", str(home), *arguments], input=stdin, prog_name="registry")
+    """`registry ARGUMENTS` in this process, jobs too: each process of its own would load torch anew."""
+    result = CliRunner(env={"REGISTRY_EXECUTOR": "thread"}).invoke(
+        cli, ["--home", str(home), *arguments], input=stdin, prog_name="registry"
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)
@@ -99,7 +101,7 @@ def assert_shape(value: Any, shape: Any, where: str = "") -> None:
     """Every key, no more and no fewer; types, exact values, or patterns of text at the leaves."""
     if isinstance(shape, dict):
         assert isinstance(value, dict), where
-        assert list(value) == list(shape), where
+        assert sorted(value) == sorted(shape), where
         for key, inner in shape.items():
             assert_shape(value[key], inner, f"{where}.{key}")
     elif isinstance(shape, list):
