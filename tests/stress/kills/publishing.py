@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from registry import Registry
+from registry.fsck import examine
 from registry.garbage import collect, temporaries
 from tests.registry.samples import add_expert, add_generation
 from tests.stress.kills import Scene, Tally, killed_and_repeated
@@ -79,7 +80,7 @@ def promotion(home: Path, number: int, point: str) -> Tally:
 def collection(home: Path, number: int, point: str) -> Tally:
     """Collects three blobs that nothing refers to; whatever is referred to stays."""
     with Registry(home) as registry:
-        kept = _blobs(registry)
+        kept = blobs(registry)
         for part in range(3):
             registry.blobs.add(f"leftover {number} {part}".encode())
 
@@ -108,20 +109,23 @@ def looked_over(home: Path) -> Tally:
         experts, generations = registry.experts(all_versions=True), registry.generations()
         gaps = [e.version for e in experts] != list(range(1, len(experts) + 1))
         gaps += [g.number for g in generations] != list(range(1, len(generations) + 1))
-        dangling = sum(not registry.blobs.has(sha256) for sha256 in _blobs(registry))
+        dangling = sum(not registry.blobs.has(sha256) for sha256 in blobs(registry))
     return Counter(dangling=dangling, gaps=gaps, problems=len(problems))
 
 
 def tidied(home: Path) -> Tally:
-    """Collects what all the kills have left, as if it were old, and counts what is still there."""
+    """Collects what all the kills have left, as if it were old; what `fsck` then still says."""
     then = time.time() - 7_200
     for path in temporaries(home):
         os.utime(path, (then, then))
     with Registry(home) as registry:
         collected = collect(registry, grace=NO_GRACE)
-        again = collect(registry, grace=NO_GRACE)
-    left = again.blobs + again.temporaries + len(list(temporaries(home)))
-    return Counter(collected=collected.blobs + collected.temporaries, uncollected=left)
+        report = examine(registry, deep=True)
+    return Counter(
+        collected=collected.blobs + collected.temporaries,
+        problems=len(report.problems),
+        uncollected=len(report.notes),
+    )
 
 
 def _published(home: Path, point: str, work: Callable[[], object]) -> Tally:
@@ -151,7 +155,7 @@ def _production(registry: Registry) -> str:
     return registry.generation("router@production").name
 
 
-def _blobs(registry: Registry) -> set[str]:
+def blobs(registry: Registry) -> set[str]:
     """The digests that experts, generations and rows refer to."""
     found = {one.sha256 for one in (*registry.experts(all_versions=True), *registry.generations())}
     return found | {rows.sha256 for task in registry.tasks() for rows in registry.datasets(task.name)}
