@@ -11,6 +11,7 @@ from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
 from ui.commands.predictions import evaluate, predict
 from ui.commands.routers import retrain_router, routers
+from ui.commands.storage import backup, fsck, gc, restore
 from ui.commands.tasks import add_task, tasks
 from ui.group import RegistryGroup, common_options, tell_of_defect
 
@@ -39,7 +40,8 @@ for command in (
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
     *(promote, rollback, alias, history),
-    *(verify, doctor, path, migrate),
+    *(verify, fsck, gc, backup, restore),
+    *(doctor, path, migrate),
 ):
     cli.add_command(command)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
+from registry import filesystem
 from ui.present import size
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 ENOUGH = 1_000_000_000
 """Free bytes below which a home is called full: a base model and its cache want about this much."""
 
-NETWORK = ("nfs", "cifs", "smb", "smb2", "smb3", "9p", "gpfs", "lustre", "ceph", "afs")
-"""File systems whose locks SQLite cannot rely on; `fuse.*` may be one as well."""
-
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "numpy")
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "datasets", "gguf", "numpy"),
+    *("sqlalchemy", "alembic", "click", "rich"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ def examine(session: "Session") -> list[Check]:
     return [
         *_python(),
         _sqlite(where["database"]),
-        *_home(where["home"], ground),
-        _contents(session, where["database"]),
+        Check("home", "ok", str(where["home"]) + ("" if where["home"].exists() else " (not made yet)")),
+        _permissions(where, ground),
+        _file_system(where["database"]),
+        _free_space(ground),
+        *_contents(session, where["database"]),
         *_base_models(),
-        _device(),
+        *_devices(),
     ]
 
 
@@ -95,51 +99,60 @@ def _journal(database: Path) -> str | None:
     return "WAL" if header[18:19] == b"\x02" else "TRUNCATE"
 
 
-def _home(home: Path, ground: Path) -> Iterator[Check]:
-    yield Check("home", "ok", str(home) if home.exists() else f"{home} (not made yet)")
-    if os.access(ground, os.W_OK | os.X_OK):
-        open_to_all = home.exists() and home.stat().st_mode & 0o002
-        advice = f"Anybody on this machine may write in it: chmod o-w {home}" if open_to_all else ""
-        yield Check("permissions", "wrong" if open_to_all else "ok", "writable", advice)
-    else:
-        yield Check("permissions", "wrong", f"{ground} is not writable", "Choose another home with --home")
-    kind = file_system(ground)
-    shared = kind in NETWORK or kind.startswith("fuse.")
-    advice = (
-        "Locks over a network are not reliable: let one machine at a time use this home" if shared else ""
-    )
-    yield Check("file system", "note" if shared else "ok", kind, advice)
+def _permissions(where: dict[str, Path], ground: Path) -> Check:
+    if not os.access(ground, os.W_OK | os.X_OK):
+        advice = "Choose another home with --home"
+        return Check("permissions", "wrong", f"{ground} is not writable", advice)
+    for place in (where["database"], where["blobs"]):
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            return Check("permissions", "wrong", f"{place} is not writable", f"chmod u+rw {place}")
+    if not where["home"].exists():
+        return Check("permissions", "ok", "writable")
+    mode = where["home"].stat().st_mode
+    if mode & 0o002:
+        advice = f"Anybody on this machine may write in it: chmod o-w {where['home']}"
+        return Check("permissions", "wrong", "writable", advice)
+    if mode & 0o077:
+        advice = f"Others on this machine may look into it: chmod go= {where['home']}"
+        return Check("permissions", "note", "writable", advice)
+    return Check("permissions", "ok", "writable, for its owner alone")
+
+
+def _file_system(database: Path) -> Check:
+    kind = filesystem.type_of(database)
+    if kind not in filesystem.NETWORK:
+        return Check("file system", "ok", kind)
+    if filesystem.allowed():
+        advice = f"SQLite's locks fail over a network, and {filesystem.ALLOW}=1 lets you lose versions by it"
+        return Check("file system", "wrong", kind, f"{advice}: move the home to a disk of this machine")
+    return Check("file system", "wrong", kind, "Choose a home on a disk of this machine with --home")
+
+
+def _free_space(ground: Path) -> Check:
     free = shutil.disk_usage(ground).free
-    advice = "" if free >= ENOUGH else "A base model and its cache want about 1 GB"
-    yield Check("free space", "ok" if free >= ENOUGH else "wrong", size(free), advice)
+    advice = "" if free >= ENOUGH else "A base model and its cache want about 1 GB; try registry gc"
+    return Check("free space", "ok" if free >= ENOUGH else "wrong", size(free), advice)
 
 
-def file_system(folder: Path) -> str:
-    """The type of file system that holds `folder`, such as ext4; "unknown" where the system does not tell."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return "unknown"
-    best, kind = "", "unknown"
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, place, name, *_rest = line.split(" ")
-        mounted = place.replace("\\040", " ")
-        if len(mounted) >= len(best) and folder.resolve().is_relative_to(mounted):
-            best, kind = mounted, name
-    return kind
-
-
-def _contents(session: "Session", database: Path) -> Check:
+def _contents(session: "Session", database: Path) -> Iterator[Check]:
     """What the registry holds; an error of the registry is a finding here, not the end of the examination."""
     from registry.errors import RegistryError
 
     if not database.is_file():
-        return Check("registry", "ok", "empty")
+        yield Check("registry", "ok", "empty")
+        return
     try:
         with session.open() as registry:
             value = f"{len(registry.experts())} experts, {len(registry.generations())} router generations"
+            used = registry.base_models()
     except RegistryError as error:
-        return Check("registry", "wrong", str(error))
-    return Check("registry", "ok", value)
+        yield Check("registry", "wrong", str(error))
+        return
+    yield Check("registry", "ok", value)
+    for model in used:
+        gone = Path(model.spec).is_absolute() and not Path(model.spec).exists()
+        advice = f"Put back {model.spec}: its experts cannot answer without it" if gone else ""
+        yield Check(f"in use: {model.name}", "wrong" if gone else "ok", model.spec, advice)
 
 
 def _base_models() -> Iterator[Check]:
@@ -152,7 +165,10 @@ def _base_models() -> Iterator[Check]:
         yield Check(f"base model {name}", "ok", ("cached" if cached else "fetched on first use") + default)
 
 
-def _device() -> Check:
+def _devices() -> Iterator[Check]:
+    from trainer import devices
     from trainer.base_model import choose_device
 
-    return Check("device", "ok", f"auto is {choose_device('auto')}")
+    yield Check("device", "ok", f"auto is {choose_device('auto')}")
+    for name, about in devices.every().items():
+        yield Check(f"device {name}", "ok", about)
