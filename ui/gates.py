@@ -34,9 +34,8 @@ def summary(gate: Mapping[str, Any] | None) -> str:
         return "passed"
     if gate["problem"] is not None:
         return "not compared"
-    return "refused: " + ", ".join(
-        present.plain(one["task"]) for one in (*gate["tasks"], gate["together"]) if not one["passed"]
-    )
+    failed = [one for one in gate["tasks"] if not one["passed"]] or [gate["together"]]
+    return "refused: " + ", ".join(present.plain(one["task"]) for one in failed)
 
 
 def _points(compared: Mapping[str, Any]) -> float:

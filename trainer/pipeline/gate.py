@@ -200,7 +200,7 @@ def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]
     found = {}
     for done, theirs in enumerate(reference.experts, 1):
         found[theirs.task] = reference.right(ours.get(theirs.task, theirs))
-        archive.on_progress(f"comparing with {production.name}", done, len(reference.experts), theirs.task)
+        archive.on_progress(f"comparing with {production.name}", done, len(reference.experts), "")
     return found
 
 

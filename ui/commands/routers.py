@@ -1,15 +1,15 @@
 """`retrain-router` and `routers`."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
-from ui.group import GATE_REFUSED, Session, common_options, pass_session
+from ui.commands.jobs import detach_option, finish
+from ui.group import Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry.records import Alias
-    from trainer.pipeline import RetrainedRouter
 
 
 @click.command("retrain-router")
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="Points of accuracy that a task may lose.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@detach_option
 @common_options
 @pass_session
 def retrain_router(
@@ -43,17 +44,17 @@ def retrain_router(
     promote: bool | None,
     tolerance: float,
     device: str,
+    detach: bool,
 ) -> None:
     """Fit a router over all experts.
 
     The result is the next router generation, router@candidate. No expert is touched. It goes into production
     if no task of the generation that is there now loses accuracy; exit code 6 when one does.
     """
-    from trainer.pipeline import retrain_router as run
-    from ui.progress import reporting
+    from trainer.jobs.retrain_router import submit
 
-    with session.open() as registry, reporting() as report:
-        fitted = run(
+    with session.open() as registry:
+        job = submit(
             registry,
             router=router,
             experts=experts or None,
@@ -61,54 +62,10 @@ def retrain_router(
             passes="two" if two_pass else "one",
             promote=promote,
             tolerance=tolerance,
+            actor=user(),
             device=device,
-            on_progress=report,
         )
-    document = retrained_json(fitted)
-    if session.json:
-        session.print_json(document)
-    else:
-        echo_retrained(document)
-    leave_if_refused(document)
-
-
-def retrained_json(fitted: "RetrainedRouter") -> dict[str, Any]:
-    """What `retrain-router --json` prints."""
-    return fitted.as_json()
-
-
-def echo_retrained(fitted: Mapping[str, Any]) -> None:
-    """The new generation as text, who lost what by it, and the next command; from its JSON form."""
-    from ui import gates, present
-
-    state = "is fitted" if fitted["created"] else "already covers these experts: nothing to do"
-    name, experts = fitted["generation"], len(fitted["experts"])
-    click.echo(f"{name} {state}: {fitted['router']} over {experts} experts.")
-    present.echo_metrics(fitted["metrics"])
-    if len(fitted["candidates"]) > 1:
-        scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted["candidates"].items())
-        click.echo(f"  candidates  {scores} (routing accuracy on validation)")
-    click.echo(f"  seconds     {fitted['seconds']:.1f}")
-    if fitted["gate"] is not None:
-        gates.echo(fitted["gate"])
-    if fitted["promoted"]:
-        click.echo(f"router@production is {name}.")
-        present.next_step('registry predict "a text of any of the tasks"')
-    elif not fitted["refused"]:
-        click.echo(f"{name} is not in production.")
-        present.next_step(f"registry promote {name}")
-
-
-def leave_if_refused(fitted: Mapping[str, Any]) -> None:
-    """Ends the process with the gate's exit code if the gate kept the generation out of production."""
-    if fitted["refused"]:
-        name = fitted["generation"]
-        click.echo(
-            f"Error: the gate refused {name}, which stays a candidate; "
-            f"put it into production all the same: registry promote {name}",
-            err=True,
-        )
-        click.get_current_context().exit(GATE_REFUSED)
+        finish(session, registry, job, detach=detach)
 
 
 def names_of(aliases: Iterable["Alias"]) -> dict[str, list[str]]:
