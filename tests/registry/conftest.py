@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from registry import Registry
+from registry.owners import Owner
 from tests.registry.samples import ACCURACY, add_expert, add_generation
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,3 +67,19 @@ def disk_full_after() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture
+def owner(registry: Registry) -> Iterator[Owner]:
+    """A worker that lives."""
+    made = registry.jobs.owner()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(registry: Registry) -> Iterator[Owner]:
+    """Another one."""
+    made = registry.jobs.owner()
+    yield made
+    made.close()
