@@ -1,6 +1,8 @@
 """`gc`, `fsck`, `backup`, `restore` and `doctor` as a person meets them."""
 
 import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -195,3 +197,16 @@ def test_doctor_tells_of_an_older_database(tmp_path: Path) -> None:
     assert state == "wrong"
     assert "registry migrate" in value
     assert check(lambda *arguments: run(home, *arguments), "sqlite")[0] in ("ok", "note")
+
+
+def test_the_commands_of_the_document_run(
+    registry_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = (Path(__file__).parent.parent.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        command, *arguments = shlex.split(line)
+        assert command == "registry"
+        assert registry_command(*arguments).code == 0, line
+    assert (tmp_path / "restored" / "registry.db").exists()
