@@ -29,6 +29,7 @@ check: setup
 
 # The full figures of docs/results/reliability.md; goes on where it was interrupted.
 stress: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[stress]'
 	$(BIN)/python -m tests.stress --work .stress
 
 clean:

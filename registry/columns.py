@@ -71,5 +71,5 @@ class Note(TypeDecorator[str]):
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
     try:
         return parse(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise DamagedError(f"The database is damaged: it holds {text[:40]!r}. Put back a backup.") from None

@@ -114,10 +114,13 @@ def _metadata(header: dict[str, Any]) -> dict[str, Any]:
         raise DamagedError("Not written by the registry: its metadata is missing.")
     try:
         metadata = json.loads(extra[_METADATA], object_pairs_hook=_unique)
+        canonical = canonical_json(metadata) == extra[_METADATA]
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"Its metadata is not JSON ({error}).") from None
     if not isinstance(metadata, dict):
         raise DamagedError("Its metadata is not a JSON object.")
+    if not canonical:
+        raise DamagedError("Its metadata is not spelt as the registry spells it.")
     if not header:
         raise DamagedError("It holds no tensors.")
     for name, entry in header.items():

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from registry.errors import DamagedError
+
 Description = TypeVar("Description")
 
 
@@ -16,7 +18,14 @@ def to_json(description: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[Description], values: Mapping[str, Any]) -> Description:
-    """The dataclass whose `to_json` gave `values`: its sequences are tuples."""
-    return kind(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    """The dataclass whose `to_json` gave `values`: its sequences are tuples.
+
+    Raises:
+        DamagedError: `values` is no object, or has other fields.
+    """
+    try:
+        return kind(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
+    except (AttributeError, TypeError) as error:
+        raise DamagedError(f"What is stored is no {kind.__name__} ({error}). Put back a backup.") from None

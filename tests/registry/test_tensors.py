@@ -111,6 +111,8 @@ BAD = {
     "two metadata": file_of({"__metadata__": {**META, "format": "pt"}, "w": entry()}),
     "metadata not an object": file_of({"__metadata__": {"registry": "[]"}, "w": entry()}),
     "metadata not json": file_of({"__metadata__": {"registry": "{"}, "w": entry()}),
+    "metadata not a number": file_of({"__metadata__": {"registry": '{"a":NaN}'}, "w": entry()}),
+    "metadata spelt otherwise": file_of({"__metadata__": {"registry": '{"a": 1}'}, "w": entry()}),
     "metadata twice": file_of({"__metadata__": {"registry": '{"a":1,"a":2}'}, "w": entry()}),
     "a key twice": file_of(
         b'{"__metadata__":{"registry":"{}"},"w":%s,"w":%s}' % ((json.dumps(entry()).encode(),) * 2)

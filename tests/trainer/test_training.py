@@ -3,13 +3,14 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.numpy import load
 
 from registry import tensors
-from registry.errors import InvalidSettingError
+from registry.errors import DamagedError, InvalidSettingError
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
 from trainer.described import from_json, to_json
@@ -226,6 +227,12 @@ def test_bytes_of_an_expert_hold_what_it_is(llama: BaseModel) -> None:
     assert about == {"architecture": to_json(plan(llama)), "task": "mood"}
     assert from_json(Architecture, about["architecture"]) == plan(llama)
     assert sum(value.size for value in values.values()) == module.parameter_count
+
+
+@pytest.mark.parametrize("values", [{}, {"rank": 5}, {"labels": 1, "unknown": 2}, [], None])
+def test_a_description_of_something_else_is_damage(values: Any) -> None:
+    with pytest.raises(DamagedError, match="What is stored is no Architecture "):
+        from_json(Architecture, values)
 
 
 def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:

@@ -91,8 +91,9 @@ def _without_mark(content: bytes, source: str) -> bytes:
         try:
             return content.decode("utf-16").encode("utf-8")
         except UnicodeDecodeError as error:
+            line = content[: error.start].decode("utf-16").count("\n") + 1
             raise refusal(
-                source, None, f"byte offset {error.start} is not UTF-16; save the file as UTF-8"
+                source, line, f"byte offset {error.start} is not UTF-16; save the file as UTF-8"
             ) from None
     return content.removeprefix(codecs.BOM_UTF8)
 

@@ -116,7 +116,8 @@ def test_utf16_is_taken_with_a_mark_only(tmp_path: Path) -> None:
         path.write_bytes(text.encode(encoding))
         assert refused(path).startswith(f"{path}, line 1: ")
         path.write_bytes(mark + text.encode(encoding)[:-1])
-        assert "is not UTF-16" in refused(path)
+        place = len(mark + text.encode(encoding)) - 2
+        assert refused(path) == (f"{path}, line 2: byte offset {place} is not UTF-16; save the file as UTF-8")
     path.write_bytes(text.encode("utf-32"))
     assert refused(path) == f"{path}, line 1: UTF-32 is not read; save the file as UTF-8"
 
