@@ -1,6 +1,7 @@
 """Moving aliases: to an expert or generation, back to where they were, or away."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Unpack
 
@@ -9,7 +10,18 @@ from sqlalchemy import Connection
 from registry import aliases, subjects, tasks
 from registry.errors import ConflictError
 from registry.names import ROUTER, parse_alias
-from registry.records import Alias, AliasEvent, Expert, Move, Stretch
+from registry.records import Alias, AliasEvent, Expert, Move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A time during which an alias stood for one thing."""
+
+    alias: str
+    target: str
+    begun: AliasEvent
+    ended: AliasEvent | None
+    """`None` while it still stands for it."""
 
 
 def promote(connection: Connection, ref: str, alias: str, **said: Unpack[Move]) -> Alias:

@@ -250,17 +250,6 @@ class Move(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """A time during which an alias stood for one thing."""
-
-    alias: str
-    target: str
-    begun: AliasEvent
-    ended: AliasEvent | None
-    """`None` while it still stands for it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that `verify` found wrong."""
 

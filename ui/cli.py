@@ -29,7 +29,8 @@ def cli(context: click.Context) -> None:
     registry predict "The soup was cold and the waiter rude."
 
     Names everywhere: boolq is the newest expert of a task, boolq@2 a version, router@3 a generation,
-    production an alias. Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused.
+    production an alias. Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused,
+    6 gate refused.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,9 +1,12 @@
 """Names that move, and the history that they leave."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from registry import Registry
 from registry.errors import ConflictError, InvalidSettingError, NotFoundError
+from registry.promotion import stretches
 from tests.registry.samples import add_expert, add_generation
 
 
@@ -29,6 +32,46 @@ def test_every_move_is_recorded_newest_first(three: Registry) -> None:
         ("promote", "router@1", "router@3"),
         ("promote", None, "router@1"),
     ]
+
+
+def test_a_move_carries_the_verdict_of_the_gate_and_by_default_the_user(
+    three: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ben")
+    three.promote("router@1", gate={"passed": True, "against": None})
+    three.promote("router@2", actor="ann")
+    three.rollback()
+    assert [(event.actor, event.gate) for event in three.history()] == [
+        ("ben", None),
+        ("ann", None),
+        ("ben", {"passed": True, "against": None}),
+    ]
+
+
+def test_what_an_alias_stood_for_is_known_for_every_moment(three: Registry) -> None:
+    three.promote("router@1")
+    three.promote("router@2")
+    three.alias("production", None)
+    three.promote("router@3")
+    events = three.history()
+    made, tried, away, back = (event.created_at for event in reversed(events))
+    tick = timedelta(microseconds=1)
+
+    def stood(start: datetime, end: datetime | None = None) -> list[str]:
+        return [one.target for one in stretches(events, start, end or start)]
+
+    assert stood(made - tick) == []
+    assert stood(made) == stood(tried - tick) == ["router@1"]
+    assert stood(tried) == stood(away - tick) == ["router@2"]
+    assert stood(away) == stood(back - tick) == []
+    assert stood(back) == stood(back + timedelta(days=1000)) == ["router@3"]
+    assert stood(made - tick, made) == []
+    assert stood(made - tick, made + tick) == ["router@1"]
+    assert stood(made, back) == ["router@1", "router@2"]
+    assert stood(made - tick, back + tick) == ["router@1", "router@2", "router@3"]
+    first, *_, last = stretches(events, made, back + tick)
+    assert (first.alias, first.begun, first.ended) == ("router@production", events[3], events[2])
+    assert (last.begun, last.ended) == (events[0], None)
 
 
 def test_promoting_what_is_promoted_is_no_move(three: Registry) -> None:

@@ -149,9 +149,8 @@ def _nothing_to_do(
     return found
 
 
-def _publish(registry: Registry, fitted: Fitted, settings: dict[str, object], started: Moment) -> Generation:
+def _publish(registry: Registry, fitted: Fitted, settings: dict[str, Any], started: Moment) -> Generation:
     experts = fitted.pool.experts
-    seed = int(str(settings["seed"]))
     return registry.add_generation(
         router=fitted.design.kind,
         config={"router": to_json(fitted.design), "settings": settings, "candidates": fitted.candidates},
@@ -159,13 +158,13 @@ def _publish(registry: Registry, fitted: Fitted, settings: dict[str, object], st
         experts=[expert.name for expert in experts],
         parameters=parameter_count(fitted.router),
         payload=generations.pack(fitted.router, {"experts": [expert.sha256 for expert in experts]}),
-        run=started.run(kind="router", settings=settings, seed=seed, history=[]),
+        run=started.run(kind="router", settings=settings, seed=settings["seed"], history=[]),
         evaluations=fitted.measured,
     )
 
 
 def _same_as_newest(
-    registry: Registry, chosen: Sequence[Expert], settings: dict[str, object]
+    registry: Registry, chosen: Sequence[Expert], settings: dict[str, Any]
 ) -> Generation | None:
     known = registry.generations()
     if not known or known[-1].experts != tuple(expert.name for expert in chosen):
