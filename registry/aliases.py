@@ -68,7 +68,7 @@ def move(
             target=target,
             previous=previous,
             reason=said.get("reason", ""),
-            actor=said.get("actor") or _user(),
+            actor=said.get("actor") or user(),
             created_at=now,
             gate=said.get("gate"),
         )
@@ -132,7 +132,7 @@ def _number(target: str) -> int:
     return int(target.rpartition("@")[2])
 
 
-def _user() -> str | None:
+def user() -> str | None:
     """The user that this process runs as; a container may run as one that has no name."""
     try:
         return getpass.getuser()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui import present
-from ui.group import Session
+from ui import gates, present
+from ui.group import GATE_REFUSED, Session
 
 if TYPE_CHECKING:
     from registry import Job, Registry
@@ -18,7 +18,12 @@ def show(session: Session, registry: "Registry", job: "Job") -> None:
     if session.json:
         session.print_json(result)
     else:
-        ECHO.get(job.kind, lambda _, fields: present.echo_fields(fields))(registry, result)
+        ECHO.get(job.kind, _echo_any)(registry, result)
+    leave_if_refused(result)
+
+
+def _echo_any(_registry: "Registry", result: dict[str, Any]) -> None:
+    present.echo_fields({name: present.value(value) for name, value in result.items()})
 
 
 def echo_added(registry: "Registry", added: dict[str, Any]) -> None:
@@ -43,4 +48,56 @@ def echo_added(registry: "Registry", added: dict[str, Any]) -> None:
     present.next_step("registry retrain-router")
 
 
-ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {"add_task": echo_added}
+def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
+    """The new generation, who lost what by it, and the next command."""
+    state = "is fitted" if fitted["created"] else "covers these experts already, nothing to fit"
+    name, experts = fitted["generation"], len(fitted["experts"])
+    click.echo(f"{name} {state}: {fitted['router']} over {experts} experts.")
+    present.echo_metrics(fitted["metrics"])
+    if len(fitted["candidates"]) > 1:
+        scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted["candidates"].items())
+        click.echo(f"  candidates  {scores} (routing accuracy on validation)")
+    click.echo(f"  seconds     {fitted['seconds']:.1f}")
+    if fitted["gate"] is not None:
+        gates.echo(fitted["gate"])
+    if fitted["promoted"]:
+        click.echo(f"router@production is {name}.")
+        present.next_step('registry predict "a text of any of the tasks"')
+    elif not fitted["refused"]:
+        click.echo(f"{name} is not in production.")
+        present.next_step(f"registry promote {name}")
+
+
+def leave_if_refused(fitted: dict[str, Any]) -> None:
+    """Ends the process with the gate's exit code if the gate kept the generation out of production."""
+    if fitted.get("refused"):
+        name = fitted["generation"]
+        click.echo(
+            f"Error: the gate refused {name}, which stays a candidate; "
+            f"put it into production all the same: registry promote {name}",
+            err=True,
+        )
+        click.get_current_context().exit(GATE_REFUSED)
+
+
+def echo_report(_registry: "Registry", report: dict[str, Any]) -> None:
+    """Metrics, and for a generation the table by task."""
+    click.echo(f"{report['subject']} on {report['examples']:,} rows of {report['split'] or 'the file'}")
+    metrics = report["metrics"].items()
+    present.echo_fields({name.replace("_", " "): present.number(value) for name, value in metrics})
+    if report["per_task"]:
+        names = list(next(iter(report["per_task"].values())))
+        present.echo_table(
+            ["task", *(name.replace("_", " ") for name in names)],
+            [
+                [task, *(present.number(row[name]) for name in names)]
+                for task, row in report["per_task"].items()
+            ],
+        )
+
+
+ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {
+    "add_task": echo_added,
+    "evaluate": echo_report,
+    "retrain_router": echo_retrained,
+}

@@ -81,7 +81,8 @@ def outcome(job: "Job") -> "Job":
             raise kind(message)
         raise errors.RegistryError(f"Job {job.id} failed: {message} See `registry jobs logs {job.id}`.")
     if job.state == "cancelled":
-        click.echo(f"Job {job.id} was stopped. Go on with it: registry jobs retry {job.id}", err=True)
+        again = f"Go on with it: registry jobs retry {job.id}, or the same command."
+        click.echo(f"Error: Interrupted: job {job.id} was stopped, nothing is half-made. {again}", err=True)
         sys.exit(INTERRUPTED)
     return job
 

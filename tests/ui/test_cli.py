@@ -158,6 +158,7 @@ def test_evaluate_measures_experts_and_generations(registry_command: Command, tr
     shape = {
         "subject": "mood@1",
         "metrics": ACCURACY,
+        "split": "test",
         "examples": trained.added["mood"]["rows"]["test"],
         "per_task": None,
         "confusion": None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from registry import Job, Registry
 from registry.canonical import sha256_of
@@ -12,9 +12,6 @@ from trainer.data import TaskData, read_task, task_name
 from trainer.progress import Progress
 from trainer.settings import ExpertSettings
 from trainer.tasks import refuse_other_kind
-
-if TYPE_CHECKING:
-    from trainer.pipeline import AddedTask
 
 
 def submit(
@@ -82,26 +79,9 @@ def run(
         settings=ExpertSettings(**asked["settings"]),
         device=asked["device"],
         on_progress=on_progress,
-        finish=lambda added: finish(document(added)),
+        finish=lambda added: finish(added.as_json()),
         guard=guard,
     )
-
-
-def document(added: "AddedTask") -> dict[str, Any]:
-    """What `registry add-task --json` prints."""
-    expert = added.expert
-    return {
-        "task": expert.task,
-        "kind": expert.kind,
-        "expert": expert.name,
-        "created": added.created,
-        "parameters": expert.parameters,
-        "sha256": expert.sha256,
-        "rows": added.rows,
-        "metrics": added.metrics,
-        "findings": list(added.findings),
-        "seconds": added.seconds,
-    }
 
 
 def _whole(base_model: str | None) -> str | None:

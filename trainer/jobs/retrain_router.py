@@ -1,22 +1,23 @@
 """`retrain_router`: all experts become the next generation of the router."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from registry import Job, Registry
+from registry.aliases import user
 from trainer import kinds
 from trainer.progress import Progress
 from trainer.selection import choose
 
-if TYPE_CHECKING:
-    from trainer.pipeline import RetrainedRouter
 
-
-def submit(registry: Registry, *, experts: Sequence[str] | None = None, **options: Any) -> Job:
+def submit(
+    registry: Registry, *, experts: Sequence[str] | None = None, actor: str | None = None, **options: Any
+) -> Job:
     """Ask for the next generation.
 
     Args:
         experts: which, by default the newest of each task when the work begins.
+        actor: who is on record for the moves of the aliases; by default who asks, whoever runs the worker.
         options: as of `trainer.retrain_router`.
 
     Raises:
@@ -25,7 +26,11 @@ def submit(registry: Registry, *, experts: Sequence[str] | None = None, **option
     if options.get("router", "auto") != "auto":
         kinds.check("routers", options["router"])
     chosen = choose(registry, experts)
-    params = {"experts": None if experts is None else [expert.name for expert in chosen], **options}
+    params = {
+        "experts": None if experts is None else [expert.name for expert in chosen],
+        "actor": actor or user(),
+        **options,
+    }
     return registry.jobs.enqueue("retrain_router", params, exclusive_key="retrain_router")
 
 
@@ -41,9 +46,5 @@ def run(
     from trainer.pipeline import retrain_router
 
     retrain_router(
-        registry, **job.params, on_progress=on_progress, finish=lambda fitted: finish(document(fitted))
+        registry, **job.params, on_progress=on_progress, finish=lambda fitted: finish(fitted.as_json())
     )
-
-
-def document(fitted: "RetrainedRouter") -> dict[str, Any]:
-    """What `registry retrain-router --json` prints."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from registry import Evaluation, Expert, Registry
 from registry.names import check_task
@@ -41,6 +42,21 @@ class AddedTask:
     metrics: dict[str, dict[str, float]]
     findings: tuple[str, ...]
     seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "task": self.expert.task,
+            "kind": self.expert.kind,
+            "expert": self.expert.name,
+            "created": self.created,
+            "parameters": self.expert.parameters,
+            "sha256": self.expert.sha256,
+            "rows": self.rows,
+            "metrics": self.metrics,
+            "findings": list(self.findings),
+            "seconds": self.seconds,
+        }
 
 
 def add_task(

@@ -1,18 +1,19 @@
 """`evaluate`: run the real thing over held-out rows, or over rows from a file, and score it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from registry import Expert, Registry
-from registry.errors import DataRefusedError, InvalidSettingError, nearest
+from registry.errors import InvalidSettingError
 from registry.names import ROUTER, parse
 from registry.records import EvaluationFacts
 from trainer import kinds
-from trainer.data import Row, read_task
+from trainer.data import Row, TaskData
 from trainer.dataset_features import pairs, rows_of
 from trainer.encoding import encode
+from trainer.measuring import check_split, read_trial
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts, overall
@@ -25,11 +26,13 @@ class Report:
 
     Attributes:
         subject: such as `sst2@1` or `router@3`.
+        split: of its own rows; None: other rows.
         per_task, confusion: of a generation, as in `RetrainedRouter`.
     """
 
     subject: str
     metrics: dict[str, float]
+    split: str | None
     examples: int
     per_task: dict[str, dict[str, float]] | None = None
     confusion: dict[str, dict[str, int]] | None = None
@@ -44,7 +47,7 @@ def evaluate(
     ref: str | None = None,
     *,
     split: str = "test",
-    data: str | Path | None = None,
+    data: str | Path | TaskData | None = None,
     device: str = "auto",
     on_progress: Progress = silent,
     finish: Callable[[Report], object] = lambda report: None,
@@ -54,15 +57,15 @@ def evaluate(
 
     Args:
         split: `validation` or `test` rows of the dataset each expert was trained on.
-        data: labelled rows of the expert's task to use instead; experts only. Nothing is put on record.
+        data: labelled rows of the expert's task to use instead, or their file; experts only. Nothing is put
+            on record.
         finish: called in the transaction that puts the numbers on record; when it raises, nothing is.
 
     Raises:
         NotFoundError: no such expert or generation.
         DataRefusedError: the rows cannot be taken, or hold labels that the expert does not know.
     """
-    if split not in ("validation", "test"):
-        raise InvalidSettingError(f"split {split!r} is not held out: choose validation or test")
+    check_split(split)
     if ref is not None and parse(ref).subject != ROUTER:
         report, measured = _expert(registry, registry.expert(ref), split, data, device, on_progress)
     elif data is not None:
@@ -82,13 +85,13 @@ def _expert(
     registry: Registry,
     expert: Expert,
     split: str,
-    data: str | Path | None,
+    data: str | Path | TaskData | None,
     device: str,
     on_progress: Progress,
 ) -> tuple[Report, list[EvaluationFacts]]:
     base = fitting_base(registry, expert.base_model, None, device, on_progress)
     module = thawed(registry, base, expert)
-    rows = _held_out(registry, expert, split) if data is None else _from_file(data, expert)
+    rows = _held_out(registry, expert, split) if data is None else _trial(data, expert)
     encoding = encode(
         base, pairs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress
     )
@@ -98,7 +101,13 @@ def _expert(
         EvaluationFacts(metric=name, split=split, value=value, examples=len(rows))
         for name, value in metrics.items()
     ]
-    return Report(subject=expert.name, metrics=metrics, examples=len(rows)), measured
+    report = Report(
+        subject=expert.name,
+        metrics=metrics,
+        split=split if data is None else None,
+        examples=len(rows),
+    )
+    return report, measured
 
 
 def _generation(
@@ -124,6 +133,7 @@ def _generation(
     report = Report(
         subject=moe.generation.name,
         metrics=overall(tallies),
+        split=split,
         examples=sum(one.rows for one in tallies),
         per_task={one.task: one.metrics() for one in tallies},
         confusion={one.task: one.sent for one in tallies},
@@ -136,20 +146,5 @@ def _held_out(registry: Registry, expert: Expert, split: str) -> list[Row]:
     return [row for row in data.rows if row.split == split]
 
 
-def _from_file(path: str | Path, expert: Expert) -> list[Row]:
-    """All rows of a file, whatever split it would give them."""
-    data = read_task(path, {expert.kind: kinds.load("tasks", expert.kind)})
-    _refuse_unknown(data.rows, expert, str(path))
-    return list(data.rows)
-
-
-def _refuse_unknown(rows: Sequence[Row], expert: Expert, path: str) -> None:
-    target = kinds.load("tasks", expert.kind).TARGET
-    for row in rows:
-        label = row.values[target]
-        if expert.labels and label not in expert.labels:
-            raise DataRefusedError(
-                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: "
-                f"{', '.join(expert.labels)}."
-                f"{nearest(label, expert.labels)}"
-            )
+def _trial(data: str | Path | TaskData, expert: Expert) -> list[Row]:
+    return list((data if isinstance(data, TaskData) else read_trial(data, expert)).rows)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ui.commands.jobs import detach_option, finish
 from ui.group import Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
     from trainer.moe import Prediction
-    from trainer.pipeline import Report
 
 CHUNK = 256
 """Texts predicted at a time, so that the first answers of a long file appear before its last is computed."""
@@ -116,43 +116,17 @@ def _write_text(predictions: Sequence["Prediction"]) -> None:
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
 @click.option("--data", help="File of labelled rows to use instead of the task's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@detach_option
 @common_options
 @pass_session
-def evaluate(session: Session, reference: str | None, split: str, data: str | None, device: str) -> None:
+def evaluate(
+    session: Session, reference: str | None, split: str, data: str | None, device: str, detach: bool
+) -> None:
     """Measure an expert or a router generation.
 
     NAME is boolq, boolq@1 or router@2 [default: the generation in production]."""
-    from trainer.pipeline import evaluate as run
-    from ui.progress import reporting
+    from trainer.jobs.evaluate import submit
 
-    with session.open() as registry, reporting() as report:
-        result = run(registry, reference, split=split, data=data, device=device, on_progress=report)
-    if session.json:
-        session.print_json(report_json(result))
-    else:
-        echo_report(result, split)
-
-
-def report_json(report: "Report") -> dict[str, Any]:
-    """What `evaluate --json` prints; the last two are null for an expert."""
-    return {
-        "subject": report.subject,
-        "metrics": report.metrics,
-        "examples": report.examples,
-        "per_task": report.per_task,
-        "confusion": report.confusion,
-    }
-
-
-def echo_report(report: "Report", split: str) -> None:
-    """Metrics, and for a generation the table by task."""
-    from ui import present
-
-    click.echo(f"{report.subject} on {report.examples:,} rows of {split}")
-    present.echo_fields({name.replace("_", " "): present.number(v) for name, v in report.metrics.items()})
-    if report.per_task:
-        names = list(next(iter(report.per_task.values())))
-        present.echo_table(
-            ["task", *(name.replace("_", " ") for name in names)],
-            [[task, *(present.number(values[n]) for n in names)] for task, values in report.per_task.items()],
-        )
+    with session.open() as registry:
+        job = submit(registry, reference, split=split, data=data, device=device)
+        finish(session, registry, job, detach=detach)

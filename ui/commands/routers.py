@@ -62,7 +62,6 @@ def retrain_router(
             passes="two" if two_pass else "one",
             promote=promote,
             tolerance=tolerance,
-            actor=user(),
             device=device,
         )
         finish(session, registry, job, detach=detach)

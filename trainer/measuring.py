@@ -1,0 +1,36 @@
+"""Which rows an expert or a generation is measured on."""
+
+from pathlib import Path
+
+from registry import Expert
+from registry.errors import DataRefusedError, InvalidSettingError, nearest
+from trainer import kinds
+from trainer.data import TaskData, read_task
+
+HELD_OUT = ("validation", "test")
+
+
+def check_split(split: str) -> None:
+    """Raises InvalidSettingError unless `split` was kept from training."""
+    if split not in HELD_OUT:
+        raise InvalidSettingError(f"split {split!r} is not held out: choose validation or test")
+
+
+def read_trial(path: str | Path, expert: Expert) -> TaskData:
+    """Labelled rows of an expert's task from a file; all of them count, whatever split it names.
+
+    Raises:
+        NotFoundError: no such file.
+        DataRefusedError: the rows cannot be taken, or hold labels that the expert does not know.
+    """
+    kind = kinds.load("tasks", expert.kind)
+    data = read_task(path, {expert.kind: kind})
+    for row in data.rows:
+        label = row.values[kind.TARGET]
+        if expert.labels and label not in expert.labels:
+            raise DataRefusedError(
+                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: "
+                f"{', '.join(expert.labels)}."
+                f"{nearest(label, expert.labels)}"
+            )
+    return data
