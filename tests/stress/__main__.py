@@ -55,29 +55,33 @@ def run(work: Path, name: str, scale: float) -> dict[str, Any] | None:
 
 def run_all(work: Path, parts: list[str], scale: float) -> list[str]:
     """Runs what has no result yet; the parts that failed or missed their target."""
-    minutes = {name: load(name).MINUTES * scale for name in parts if stored(work, name, scale) is None}
-    missed: list[str] = []
+    results = {name: stored(work, name, scale) for name in parts}
+    minutes = {name: load(name).MINUTES * scale for name in parts if results[name] is None}
+    missed = []
     for place, name in enumerate(parts, 1):
-        left = clock(60 * sum(minutes.values()))
-        found = stored(work, name, scale)
+        found, part, took = results[name], load(name), "done before"
         if found is None:
-            print(
-                f"[{place}/{len(parts)}] {name}: {load(name).TITLE}; all parts: about {left} left", flush=True
-            )
+            lacking = getattr(part, "missing", lambda: None)()
+            if lacking:
+                minutes.pop(name)
+                print(f"[{place}/{len(parts)}] {name} is left out: {lacking}", flush=True)
+                continue
+            left = clock(60 * sum(minutes.values()))
+            print(f"[{place}/{len(parts)}] {name}: {part.TITLE}. About {left} left in all.", flush=True)
             started = time.monotonic()
             found = run(work, name, scale)
             took = clock(time.monotonic() - started)
-        else:
-            took = "done before"
-        minutes.pop(name, None)
-        if found is None:
-            print(f"  {name} ended without a result ({took}); what it left is in {work / name}", flush=True)
-        else:
-            verdict = "reached" if found["reached"] else "MISSED"
-            print(f"  {name} {verdict} ({took}): {report.read_out(found['figures'])}", flush=True)
+            minutes.pop(name)
+        print(f"  {name} {_verdict(found, work / name)} ({took})", flush=True)
         if found is None or not found["reached"]:
             missed.append(name)
     return missed
+
+
+def _verdict(found: dict[str, Any] | None, folder: Path) -> str:
+    if found is None:
+        return f"ended without a result; what it left is in {folder}"
+    return f"{'reached' if found['reached'] else 'MISSED'}: {report.read_out(found['figures'])}"
 
 
 def main() -> int:

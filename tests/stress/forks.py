@@ -1,5 +1,6 @@
 """Real processes for the tests of crashes and of crowds, forked so that each needs no second to import."""
 
+import ctypes
 import importlib
 import os
 import signal
@@ -9,6 +10,9 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from registry import faults
+
+_LIBC = ctypes.CDLL(None)
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 def killed_at(point: str, work: Callable[[], object]) -> bool:
@@ -53,6 +57,8 @@ def start(work: Callable[[], object]) -> int:
     if child:
         return child
     try:
+        # Ends with its parent, however that ends: nothing goes on after an interrupted run.
+        _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
         work()
     except BaseException:
         traceback.print_exc()

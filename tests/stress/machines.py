@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from registry import NotFoundError, Registry
+from registry.faults import fault
 from registry.fsck import examine
 from registry.garbage import collect
 from tests.registry.samples import add_expert, add_generation
@@ -112,7 +113,8 @@ class States(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, point=st.sampled_from(PUBLISH + PROMOTE))
     def crash_while_retraining(self, number: int, point: str) -> None:
-        if not self._crash(point, lambda registry: self._retrain(registry, number)):
+        died = self._crash(point, lambda registry: self._retrain(registry, number))
+        if not died or point == "promote.committed":
             self._retrained()
 
     @rule(point=st.sampled_from(COLLECT))
@@ -161,6 +163,7 @@ class States(RuleBasedStateMachine):
         with registry.transaction():
             made = add_generation(registry, *self._newest(), number=number)
             registry.promote(made.name)
+        fault("promote.committed")
 
     def _retrained(self) -> None:
         self.generations.append(self._newest())

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from registry import Registry
+from registry.faults import fault
 from registry.fsck import examine
 from registry.garbage import collect, temporaries
 from tests.registry.samples import add_expert, add_generation
@@ -23,7 +24,7 @@ PUBLISH = (
     "row.inserted",
     "row.committed",
 )
-PROMOTE = ("promote.begun", "promote.moved", "promote.recorded")
+PROMOTE = ("promote.begun", "promote.moved", "promote.recorded", "promote.committed")
 COLLECT = ("gc.begun", "gc.unlinked", "gc.committed")
 NO_GRACE = timedelta(0)
 
@@ -67,14 +68,15 @@ def promotion(home: Path, number: int, point: str) -> Tally:
     def work() -> None:
         with Registry(home) as registry:
             registry.promote(target, reason=f"round {number}")
+        fault("promote.committed")  # As the verbs have it, which promote in their own transaction.
 
     def stands() -> tuple[str, int]:
         with Registry(home) as registry:
             return _production(registry), len(registry.history())
 
-    return killed_and_repeated(
-        point, work, left=lambda: stands() == (before, events), after=lambda: stands() == (target, events + 1)
-    )
+    moved = (target, events + 1)
+    left = moved if point == "promote.committed" else (before, events)
+    return killed_and_repeated(point, work, left=lambda: stands() == left, after=lambda: stands() == moved)
 
 
 def collection(home: Path, number: int, point: str) -> Tally:

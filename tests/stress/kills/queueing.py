@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 
 from registry import Registry
+from registry.faults import fault
 from tests.registry.samples import add_expert
 from tests.stress.kills import Scene, Tally, killed_and_repeated
 from trainer.checkpoints import Checkpoint
 from trainer.training import TrainingState
 
 CLAIM = ("claim.begun", "claim.updated", "claim.committed")
-FINISH = ("finish.begun", "finish.updated")
+FINISH = ("finish.begun", "finish.updated", "finish.committed")
 CHECKPOINT = ("checkpoint.written", "checkpoint.synced", "checkpoint.renamed")
 
 
@@ -29,6 +30,7 @@ def job(home: Path, number: int, point: str) -> Tally:
                 with registry.transaction():
                     made = add_expert(registry, number=3 * number + 100_000)
                     registry.jobs.finish(claim, {"expert": made.name})
+                fault("finish.committed")
             owner.close()
 
     def stands() -> tuple[str, int]:
@@ -36,9 +38,12 @@ def job(home: Path, number: int, point: str) -> Tally:
             made = len(registry.experts(all_versions=True)) - experts
             return registry.jobs.get(asked).state, made
 
-    before = "queued" if point in CLAIM[:2] else "running"
+    left = {**dict.fromkeys(CLAIM[:2], ("queued", 0)), "finish.committed": ("done", 1)}
     return killed_and_repeated(
-        point, work, left=lambda: stands() == (before, 0), after=lambda: stands() == ("done", 1)
+        point,
+        work,
+        left=lambda: stands() == left.get(point, ("running", 0)),
+        after=lambda: stands() == ("done", 1),
     )
 
 
