@@ -1,20 +1,19 @@
 """Which blobs the rows refer to: what must be there, and what the collector must leave."""
 
+import json
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, text
-
-_COLUMNS = ("experts", "generations", "datasets", "features")
-"""Tables whose `sha256` names a blob."""
+from sqlalchemy import Connection, text
 
 # A job that is done has published what it made of its inputs; every other state can still be run.
-_INPUTS = "SELECT input.value FROM jobs, json_each(jobs.inputs) AS input WHERE jobs.state <> 'done'"
-_TABLES = " UNION ".join(f"SELECT sha256 FROM {table}" for table in _COLUMNS)
-_ALL = text(f"SELECT sha256 FROM ({_TABLES} UNION {_INPUTS})")
-_AMONG = text(
-    " UNION ".join(f"SELECT sha256 FROM {table} WHERE sha256 IN :among" for table in _COLUMNS)
-    + f" UNION {_INPUTS} AND input.value IN :among"
-).bindparams(bindparam("among", expanding=True))
+_SOURCES = (
+    *(f"SELECT sha256 FROM {table}" for table in ("experts", "generations", "datasets", "features")),
+    "SELECT input.value AS sha256 FROM jobs, json_each(jobs.inputs) AS input WHERE jobs.state <> 'done'",
+)
+_ALL = text(" UNION ".join(_SOURCES))
+# As JSON, since SQLite takes a limited number of parameters.
+_GIVEN = "SELECT value FROM json_each(:among)"
+_AMONG = text(" UNION ".join(f"SELECT sha256 FROM ({one}) WHERE sha256 IN ({_GIVEN})" for one in _SOURCES))
 
 
 def referenced(connection: Connection, among: Collection[str] | None = None) -> set[str]:
@@ -23,5 +22,6 @@ def referenced(connection: Connection, among: Collection[str] | None = None) -> 
     Rows refer to blobs as experts, generations, datasets, cached features, and as inputs of jobs that are not
     done.
     """
-    found = connection.execute(_ALL) if among is None else connection.execute(_AMONG, {"among": list(among)})
-    return set(found.scalars())
+    if among is None:
+        return set(connection.execute(_ALL).scalars())
+    return set(connection.execute(_AMONG, {"among": json.dumps(list(among))}).scalars())

@@ -133,6 +133,18 @@ def test_rows_that_contradict_each_other_are_found(
     assert problem in filled.verify()
 
 
+def test_any_number_of_lost_files_is_told(registry: Registry) -> None:
+    """More than SQLite takes parameters."""
+    add_expert(registry)
+    tamper(
+        registry.home,
+        "WITH RECURSIVE more(number) AS (SELECT 2 UNION ALL SELECT number + 1 FROM more LIMIT 39999) "
+        "INSERT INTO datasets SELECT task, number, printf('%064x', number), labels, rows, columns, source, "
+        "findings, created_at FROM datasets, more",
+    )
+    assert len(examine(registry).problems) == 39_999
+
+
 def test_a_missing_trigger_is_found(filled: Registry) -> None:
     with driver.connect(filled.home / FILE) as connection:
         connection.execute("DROP TRIGGER slots_frozen_delete")
