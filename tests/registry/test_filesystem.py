@@ -55,8 +55,9 @@ def test_a_network_file_system_is_refused_before_anything_is_made(
             opening(home)
         assert str(refused.value) == (
             f"{home}/registry.db is on a network file system ({kind}), where SQLite's locks fail and "
-            "versions get lost. Name a folder on a disk of this machine with --home or REGISTRY_HOME. For one "
-            "registry on several machines the way is a PostgreSQL server, which this version cannot use yet."
+            "versions get lost. Name a folder on a disk of this machine with --home or REGISTRY_HOME. For "
+            "one registry on several machines the way is a PostgreSQL server, which this version cannot "
+            "use yet."
         )
     assert not (tmp_path / "net").exists()
 
