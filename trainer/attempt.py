@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,24 +70,25 @@ class Reporter:
 def perform(registry: Registry, claim: Claim, asked_to_stop: Callable[[], bool]) -> None:
     """Does the work of a claimed job. Its outcome is on record when this returns; not when the work was
     stopped, or somebody else's by now: then nothing is, and nothing was published."""
-    try:
-        job = registry.jobs.get(claim.job)
-        work = kinds.load("jobs", job.kind)
-        work.run(
-            registry,
-            job,
-            on_progress=Reporter(registry, claim, asked_to_stop),
-            finish=partial(registry.jobs.finish, claim),
-            guard=partial(registry.jobs.check, claim),
-        )
-    except (Stopped, FencedError):
-        return
-    except RegistryError as error:
-        registry.jobs.fail(claim, type(error).__name__, str(error))
-    except Exception as error:
-        # Nobody foresaw it: on record for whoever asked, and with its traceback in the log.
-        registry.jobs.fail(claim, type(error).__name__, f"{error}. This is a defect of the program.")
-        raise
+    with suppress(Stopped, FencedError):
+        try:
+            job = registry.jobs.get(claim.job)
+            work = kinds.load("jobs", job.kind)
+            work.run(
+                registry,
+                job,
+                on_progress=Reporter(registry, claim, asked_to_stop),
+                finish=partial(registry.jobs.finish, claim),
+                guard=partial(registry.jobs.check, claim),
+            )
+        except FencedError:
+            raise
+        except RegistryError as error:
+            registry.jobs.fail(claim, type(error).__name__, str(error))
+        except Exception as error:
+            # Nobody foresaw it: on record for whoever asked, and with its traceback in the log.
+            registry.jobs.fail(claim, type(error).__name__, f"{error}. This is a defect of the program.")
+            raise
 
 
 def main(home: str, pulse: str, job: str, attempt: str, owner: str) -> None:
@@ -105,6 +107,8 @@ def _end_with_the_worker() -> None:
     """Waits for the end of standard input, which the worker alone holds open."""
     while os.read(0, 4096):
         pass
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # With all that the work has started.
     os._exit(1)
 
 

@@ -23,6 +23,8 @@ LOOK = 0.25
 KILL_AFTER = 30.0
 """Seconds that an attempt has to stop in good order."""
 
+FROZEN = "its process showed no sign of life for too long and was ended"
+
 
 class Worker:
     """Runs the jobs of a registry, one at a time.
@@ -102,7 +104,8 @@ class Worker:
                     asked = now
                 if self._killing or (asked is not None and now - asked > KILL_AFTER):
                     running.kill()
-            self._settle(claim, running)
+            frozen = time.monotonic() - renewed > self._lease
+            self._settle(claim, FROZEN if frozen else running.how_it_ended())
         except FencedError:
             running.kill()
             running.wait(KILL_AFTER)
@@ -110,13 +113,13 @@ class Worker:
             running.kill()
             raise
 
-    def _settle(self, claim: Claim, running: Running) -> None:
+    def _settle(self, claim: Claim, reason: str) -> None:
         """Puts on record what became of an attempt that has ended, unless it has done so itself."""
         with suppress(FencedError):
             if self._leaving:
                 self._registry.jobs.release(claim)
             else:
-                self._registry.jobs.interrupt(claim, running.how_it_ended())
+                self._registry.jobs.interrupt(claim, reason)
 
 
 def _moved_on(job: Job, claim: Claim) -> bool:

@@ -43,13 +43,15 @@ class Process:
         self._heard = time.monotonic()
 
     def wait(self, seconds: float) -> bool:
-        """Waits for the process."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+        """Waits for the process. What it has started ends with it."""
+        if self._process.returncode is None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return False
+            self._kill_group()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             os.close(self._pulse)
         return True
 
@@ -66,6 +68,10 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL to the process and all it has started."""
+        if self._process.returncode is None:  # Else its number may be another's by now.
+            self._kill_group()
+
+    def _kill_group(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
