@@ -77,7 +77,8 @@ class Database:
         if self._joined.connection is not None:
             yield
             return
-        with sqlite.transaction(self._engine) as self._joined.connection:
+        with sqlite.transaction(self._engine) as connection:
+            self._joined.connection = connection
             try:
                 yield
             finally:

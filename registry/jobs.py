@@ -83,7 +83,7 @@ class Jobs:
         return owners.Owner(self._home)
 
     def claim(self, owner: owners.Owner, lease: float, job: int | None = None) -> Claim | None:
-        """The right to work on the oldest waiting job, or on `job`, for `lease` seconds; None if none waits."""
+        """The right to work on the oldest waiting job, or on `job`, for `lease` seconds; None: none waits."""
         claim = self._database.write(queue.claim, owner.name, lease, self._gone, job)
         fault("claim.committed")
         return claim

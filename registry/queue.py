@@ -2,9 +2,9 @@
 
 A job is `queued` until a worker claims it. A claim is a lease: while its owner renews it the job is
 `running`; when the lease runs out, or its owner is found dead, the job `needs_recovery` and the next worker
-takes it as its next attempt. Every write for a job names its attempt and its owner, and is refused when the job has moved
-on. So a worker that was asleep can wake up and do no harm, and a result that is published in the transaction
-that marks its job done is published once.
+takes it as its next attempt. Every write for a job names its attempt and its owner, and is refused when the
+job has moved on. So a worker that was asleep can wake up and do no harm, and a result that is published in
+the transaction that marks its job done is published once.
 
 Leases are compared with the database's own clock.
 """

@@ -23,7 +23,16 @@ try:  # The `sqlite` extra: a newer SQLite than the system's.
 except ImportError:
     import sqlite3 as driver
 
-__all__ = ["BUSY_TIMEOUT", "driver", "engine", "journal_mode", "read", "readable_errors", "transaction", "write"]
+__all__ = [
+    "BUSY_TIMEOUT",
+    "driver",
+    "engine",
+    "journal_mode",
+    "read",
+    "readable_errors",
+    "transaction",
+    "write",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -194,7 +194,9 @@ def test_settings_out_of_range_are_refused_when_they_are_made(change: dict[str, 
         replace(QUICK, **change)
 
 
-@pytest.mark.parametrize(("stage", "done"), [("reading texts", 32), ("training", 16), ("training", AFTER_AN_EPOCH)])
+@pytest.mark.parametrize(
+    ("stage", "done"), [("reading texts", 32), ("training", 16), ("training", AFTER_AN_EPOCH)]
+)
 def test_a_run_that_was_stopped_goes_on_to_the_same_expert(
     copy: Registry, registry: Registry, tmp_path: Path, llama: BaseModel, stage: str, done: int
 ) -> None:
