@@ -94,7 +94,9 @@ def test_the_shell_and_python_of_the_readme_run(
     """In the README's own order, in one home, with the tiny model where the default base model would be."""
     monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REGISTRY_BASE_MODEL", str(tiny_llama_folder))
-    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("REGISTRY_EXECUTOR", "thread")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
     readme = read("README.md")
     for line in "".join(blocks(readme, "sh")).splitlines():
         command, *arguments = shlex.split(line, comments=True) or [""]
