@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from registry import owners
 from registry.disk import storage_errors
 from registry.errors import InvalidSettingError
 from registry.faults import fault
@@ -86,10 +87,11 @@ def collect(registry: Registry, *, grace: timedelta = GRACE, dry_run: bool = Fal
 
 
 def temporaries(home: Path) -> Iterator[Path]:
-    """The files that are half-written, or were when a crash came."""
+    """The files that are half-written, or were when a crash came, and those of workers that were killed."""
     yield from (home / "blobs" / "sha256").glob("??/.*.tmp")
     yield from (home / "cache").glob("**/*.partial")
     yield from home.glob("*.backup.tmp")
+    yield from (path for path in (home / owners.FOLDER).glob("*") if owners.gone(home, path.name))
 
 
 def _blobs(registry: Registry, before: float, dry_run: bool) -> Iterator[int]:

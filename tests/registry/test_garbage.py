@@ -127,6 +127,16 @@ def test_half_written_files_go_but_not_those_of_the_last_hour(filled: Registry) 
     assert [path.exists() for path in (*old, young)] == [False, False, False, True]
 
 
+def test_what_a_killed_worker_left_goes_but_not_what_a_living_one_holds(registry: Registry) -> None:
+    alive = registry.jobs.owner()
+    dead = write(registry.home / "workers" / "somewhere-1-abcd", b"", DAY * 2)
+    held = registry.home / "workers" / alive.name
+    age(held, DAY * 2)
+    assert collect(registry).temporaries == 1
+    assert (dead.exists(), held.exists()) == (False, True)
+    alive.close()
+
+
 def test_checkpoints_stay_for_thirty_days(filled: Registry) -> None:
     folder = filled.home / "cache" / "checkpoints"
     old = write(folder / "a.safetensors", b"abc", 31 * DAY)
