@@ -21,7 +21,7 @@ WRONG = ("unreached", "torn", "failed_again", "wrong", "dangling", "gaps", "prob
 def run(folder: Path, scale: float) -> dict[str, int | float]:
     """Plays every scene at every point, each round in a new home; and kills after single statements."""
     rounds = sized(ROUNDS, scale)
-    every = max(1, round(0.25 / scale))
+    every = max(1, round(0.5 / scale))
     progress = Progress(rounds, "rounds")
     tally: Counter[str] = Counter()
     for _ in range(rounds):
