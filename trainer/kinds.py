@@ -8,6 +8,7 @@ Nothing is imported until it is asked for.
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from types import ModuleType
 
 from registry.errors import NotFoundError, nearest
@@ -50,5 +51,7 @@ def load_all(family: str) -> dict[str, ModuleType]:
 
 
 def _own(family: str) -> set[str]:
-    package = importlib.import_module(f"trainer.{family}")
-    return {module.name for module in pkgutil.iter_modules(package.__path__)}
+    # Not imported: some families need torch, and the names are wanted where nothing is computed.
+    package = find_spec(f"trainer.{family}")
+    folders = None if package is None else package.submodule_search_locations
+    return {module.name for module in pkgutil.iter_modules(folders or [])}

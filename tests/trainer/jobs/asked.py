@@ -1,0 +1,23 @@
+"""How each job kind is asked for in a small home. Imports no torch, nor may what it calls."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from registry import Job, Registry
+from trainer.jobs import add_task, evaluate, retrain_router
+
+QUICK = {"epochs": 2, "batch_size": 16, "max_length": 32, "first_layer": 2}
+
+Ask = Callable[[Registry, Path, str], Job]
+
+ASKED: dict[str, Ask] = {
+    "add_task": lambda registry, rows, base: add_task.submit(
+        registry, rows, base_model=base, settings=QUICK, device="cpu"
+    ),
+    "retrain_router": lambda registry, rows, base: retrain_router.submit(
+        registry, router="closed_form", device="cpu"
+    ),
+    "evaluate": lambda registry, rows, base: evaluate.submit(registry, "mood", device="cpu"),
+}
+"""By kind, given a registry with the experts mood@1 and question@1, the rows of another task, and the base
+model's folder."""
