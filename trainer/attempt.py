@@ -16,6 +16,7 @@ from typing import Any
 
 from registry import Registry, RegistryError
 from registry.errors import FencedError
+from registry.faults import fault
 from registry.records import Claim
 from trainer import kinds
 from trainer.progress import Stopped
@@ -81,6 +82,7 @@ def perform(registry: Registry, claim: Claim, asked_to_stop: Callable[[], bool])
                 finish=partial(registry.jobs.finish, claim),
                 guard=partial(registry.jobs.check, claim),
             )
+            fault("finish.committed")
         except FencedError:
             raise
         except RegistryError as error:
