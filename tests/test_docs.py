@@ -35,7 +35,11 @@ def blocks(document: str, language: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_and_option_is_documented(name: str) -> None:
     text = section(read("docs/cli.md"), f"registry {name}")
-    for parameter in cli.commands[name].params:
+    command = cli.commands[name]
+    under = command.commands if isinstance(command, click.Group) else {}
+    for each in under:
+        assert f"`registry {name} {each}" in text
+    for parameter in [given for one in (command, *under.values()) for given in one.params]:
         if isinstance(parameter, click.Option):
             for option in set(parameter.opts) - COMMON:
                 assert re.search(rf"`[^`]*{option}\b", text), (
@@ -79,6 +83,12 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+def test_the_python_of_the_documents_runs() -> None:
+    for path in (ROOT / "docs").rglob("*.md"):
+        for block in blocks(path.read_text(encoding="utf-8"), "python"):
+            exec(compile(block, str(path), "exec"), {})
 
 
 def test_the_readme_is_short_and_its_make_targets_exist() -> None:
