@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -45,9 +45,10 @@ def complete(registry: "Registry", job: "Job") -> "Job":
         def look(now: "Job") -> None:
             view.show(now)
             if asked.new and not now.ended:
-                registry.jobs.cancel(now.id)
-                click.echo("Stopping at the next step; Ctrl-C once more ends it at once.", err=True)
                 asked.new = False
+                with suppress(errors.ConflictError):  # It has just ended.
+                    registry.jobs.cancel(now.id)
+                    click.echo("Stopping at the next step; Ctrl-C once more ends it at once.", err=True)
             if asked.count > 1:
                 worker.kill()
 
