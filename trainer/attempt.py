@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from registry import Registry, RegistryError
-from registry.errors import FencedError
+from registry.errors import FencedError, StorageError
 from registry.faults import fault
 from registry.records import Claim
 from trainer import kinds
@@ -51,7 +51,9 @@ class Reporter:
             self._stage, self._began, self._reported = stage, (now, done), 0.0
         if now - self._reported >= REPORT_SECONDS or done == total:
             self._reported = now
-            self._registry.jobs.report(self._claim, self._progress(now, done, total, note))
+            # A disk that is full for a moment, or a lock held long, is no reason to lose the work.
+            with suppress(StorageError):
+                self._registry.jobs.report(self._claim, self._progress(now, done, total, note))
         if self._asked_to_stop():
             raise Stopped
 
