@@ -152,8 +152,11 @@ def _parsed(about: Any) -> Manifest:
             raise ValueError(f"{[sha256, size]} is not a digest and a size")
     if len({sha256 for sha256, _ in about["blobs"]}) < len(about["blobs"]):
         raise ValueError("it names a blob twice")
+    created_at = datetime.fromisoformat(about["created_at"])
+    if created_at.tzinfo is None or created_at.year < 2000:
+        raise ValueError(f"{about['created_at']!r} is no time at which it can have been taken")
     return Manifest(
-        created_at=datetime.fromisoformat(about["created_at"]),
+        created_at=created_at,
         revision=str(about["revision"]),
         database=database(*about["database"]),
         blobs=tuple(blob(*each) for each in about["blobs"]),

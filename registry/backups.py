@@ -165,7 +165,7 @@ def _described(registry: Registry, snapshot: Path) -> Manifest:
     created_at = datetime.now(UTC)
     _copy_database(registry.home / FILE, snapshot)
     engine = sqlite.engine(snapshot)
-    revision, digests = sqlite.read(engine, _known)
+    revision, digests = sqlite.read(engine, _known, created_at)
     engine.dispose()
     members = []
     for sha256 in sorted(digests):
@@ -185,8 +185,8 @@ def _described(registry: Registry, snapshot: Path) -> Manifest:
     )
 
 
-def _known(connection: Connection) -> tuple[str, set[str]]:
-    return str(revisions.current(connection)), referenced(connection)
+def _known(connection: Connection, at: datetime) -> tuple[str, set[str]]:
+    return str(revisions.current(connection)), referenced(connection, at=at)
 
 
 def _raise_vanished(registry: Registry, sha256: str) -> None:
@@ -256,7 +256,8 @@ def _adopt(connection: Connection, source: Path, manifest: Manifest) -> None:
         raise SchemaError(f"The database in {source} is not at the revision that its manifest says.")
     if manifest.revision != revisions.HEAD:
         return  # Of tables that this program may not know; `registry migrate` and `registry fsck` do.
-    missing = referenced(connection) - {member.sha256 for member in manifest.blobs}
+    # What was needed when the backup was taken, whatever this machine's clock says.
+    missing = referenced(connection, at=manifest.created_at) - {member.sha256 for member in manifest.blobs}
     if missing:
         raise DamagedError(f"{source} lacks {len(missing)} blobs, such as {min(missing)}.")
     recover = "UPDATE jobs SET state = 'needs_recovery', owner = NULL, lease_until = NULL"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select
 
@@ -9,7 +10,7 @@ from registry import schema, verify
 from registry.errors import DamagedError
 from registry.garbage import temporaries
 from registry.records import Problem
-from registry.references import referenced
+from registry.references import needs_inputs, referenced
 from registry.store import Registry
 from registry.verify import Stored
 
@@ -66,18 +67,19 @@ def examine(registry: Registry, *, deep: bool = False, on_progress: Progress | N
 
 
 def _rows(connection: Connection) -> _Rows:
+    now = datetime.now(UTC)
     blobs, problems = verify.stored(connection, None)
     jobs, features = schema.jobs, schema.features
     blobs += [
         Stored(f"job {row.id}", sha256, tensors=False)
-        for row in connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state != "done"))
+        for row in connection.execute(select(jobs.c.id, jobs.c.inputs).where(needs_inputs(now)))
         for sha256 in row.inputs
     ]
     cached = [
         Stored(f"cache {row.key}", row.sha256, tensors=False, bytes=row.bytes)
         for row in connection.execute(select(features.c.key, features.c.sha256, features.c.bytes))
     ]
-    return _Rows(blobs, cached, referenced(connection), problems)
+    return _Rows(blobs, cached, referenced(connection, at=now), problems)
 
 
 def _told(listed: Sequence[Stored], on_progress: Progress | None) -> Iterator[Stored]:

@@ -18,7 +18,7 @@ from registry import owners
 from registry.disk import storage_errors
 from registry.errors import InvalidSettingError
 from registry.faults import fault
-from registry.references import referenced
+from registry.references import GIVEN_UP, referenced
 from registry.store import Registry
 
 GRACE = timedelta(hours=24)
@@ -26,9 +26,6 @@ GRACE = timedelta(hours=24)
 
 TEMPORARY_GRACE = timedelta(hours=1)
 """Temporary files younger than this always stay, since somebody may be writing them."""
-
-CHECKPOINT_AGE = timedelta(days=30)
-"""Checkpoints of trainings that nobody took up again for so long are removed."""
 
 _BATCH = 32
 """Blobs per transaction: other writers wait for a tenth of a second or so, never for the whole collection."""
@@ -44,6 +41,8 @@ class Collected:
     """Files that a crash left half-written."""
     checkpoints: int = 0
     """Checkpoints of trainings that were given up."""
+    logs: int = 0
+    """What attempts at jobs of old have printed."""
     bytes: int = 0
     """The room all these took."""
 
@@ -53,7 +52,8 @@ class Collected:
 
 
 def collect(registry: Registry, *, grace: timedelta = GRACE, dry_run: bool = False) -> Collected:
-    """Removes blobs that nothing refers to, temporary files and forgotten checkpoints, and says how many.
+    """Removes blobs that nothing refers to, temporary files, and checkpoints and logs that were given up, and
+    says how many.
 
     Others may publish meanwhile, whatever `grace` is. It can be killed at any moment, and run by several at
     once.
@@ -75,7 +75,8 @@ def collect(registry: Registry, *, grace: timedelta = GRACE, dry_run: bool = Fal
         found = found.plus("blobs", size)
     for kind, paths, age in (
         ("temporaries", temporaries(registry.home), max(grace, TEMPORARY_GRACE)),
-        ("checkpoints", (registry.home / "cache" / "checkpoints").glob("*.safetensors"), CHECKPOINT_AGE),
+        ("checkpoints", (registry.home / "cache" / "checkpoints").glob("*.safetensors"), GIVEN_UP),
+        ("logs", _logs(registry.home), GIVEN_UP),
     ):
         for path in paths:
             old = _size(path, now - age.total_seconds())
@@ -92,6 +93,11 @@ def temporaries(home: Path) -> Iterator[Path]:
     yield from (home / "cache").glob("**/*.partial")
     yield from home.glob("*.backup.tmp")
     yield from (path for path in (home / owners.FOLDER).glob("*") if owners.gone(home, path.name))
+
+
+def _logs(home: Path) -> Iterator[Path]:
+    """What attempts at jobs have printed, and nothing else that somebody keeps there."""
+    yield from (path for path in (home / "logs").glob("job-*.log") if path.stem[4:].isdecimal())
 
 
 def _blobs(registry: Registry, before: float, dry_run: bool) -> Iterator[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import Registry, back_up, collect, restore, revisions
+from registry import Registry, back_up, collect, examine, restore, revisions
 from registry.database import FILE, migrate
 from registry.errors import ConflictError, DamagedError, NotFoundError, SchemaError, StorageError
 from registry.references import referenced
@@ -206,6 +206,26 @@ def test_a_blob_that_goes_with_its_job_while_it_is_copied_makes_the_backup_begin
         assert restored._database.read(referenced) == names(restored)
 
 
+def test_inputs_of_jobs_that_were_given_up_are_not_in_a_backup(registry: Registry, tmp_path: Path) -> None:
+    kept = registry.blobs.add(b"rows of a job of late")
+    enqueue(registry, "failed", [kept], days=29)
+    enqueue(registry, "cancelled", [registry.blobs.add(b"rows of a job of old")], days=31)
+    made = back_up(registry, tmp_path / "backup.tar")
+    assert made.blobs == 1
+    with Registry(restore(made.file, tmp_path / "new").home) as restored:
+        assert names(restored) == {kept}
+        assert examine(restored).problems == ()
+
+
+def test_a_backup_is_restored_by_the_clock_that_it_was_taken_by(registry: Registry, tmp_path: Path) -> None:
+    """What was given up by then is not missed by a machine whose clock is behind."""
+    enqueue(registry, "failed", [registry.blobs.add(b"rows of a job")], days=29)
+    file = back_up(registry, tmp_path / "backup.tar").file
+    later = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    rewrite(file, changed_manifest(members(file)[:2], created_at=later, blobs=[]))
+    assert restore(file, tmp_path / "new").blobs == 0
+
+
 def test_backups_during_writes_are_whole(home: Path, tmp_path: Path) -> None:
     stop = threading.Event()
     added: list[str] = []
@@ -300,6 +320,8 @@ def changed_manifest(content: list[tuple[str, bytes]], **change: object) -> list
         ({"version": 2}, DamagedError, "of version 2"),
         ({"format": "another"}, DamagedError, "it is a 'another'"),
         ({"created_at": "yesterday"}, DamagedError, "its manifest cannot be read"),
+        ({"created_at": "2026-01-01T00:00:00"}, DamagedError, "is no time at which"),
+        ({"created_at": "0001-01-01T00:00:00+00:00"}, DamagedError, "is no time at which"),
         ({"database": ["../escaped", 5]}, DamagedError, "is not a digest and a size"),
         ({"blobs": [["f" * 64, 1 << 50]]}, DamagedError, "its manifest says"),
         ({"blobs": [["f" * 64, -1]]}, DamagedError, "is not a digest and a size"),

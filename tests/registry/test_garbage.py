@@ -4,12 +4,12 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from registry import Registry, collect, features, tasks
+from registry import Registry, collect, examine, features, tasks
 from registry.canonical import sha256_of
 from registry.database import FILE
 from registry.errors import InvalidSettingError
@@ -39,9 +39,10 @@ def names(registry: Registry) -> set[str]:
     return {path.name for path in registry.blobs.paths()}
 
 
-def enqueue(registry: Registry, state: str, inputs: list[str]) -> None:
-    """A row as it stands in `jobs`, in whatever state."""
+def enqueue(registry: Registry, state: str, inputs: list[str], *, days: float = 0) -> None:
+    """A row as it stands in `jobs`, in whatever state; one that has ended did so that many days ago."""
     running, ended = state == "running", state in ("done", "failed", "cancelled")
+    then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
     with driver.connect(registry.home / FILE) as connection:
         connection.execute(
             "INSERT INTO jobs (kind, params, params_sha256, inputs, state, attempt, max_attempts, owner, "
@@ -53,7 +54,7 @@ def enqueue(registry: Registry, state: str, inputs: list[str]) -> None:
                 state,
                 "me" if running else None,
                 9e9 if running else None,
-                "2026-01-01T00:00:00Z" if ended else None,
+                then if ended else None,
             ),
         )
     connection.close()
@@ -104,13 +105,29 @@ def test_what_a_cache_held_before_is_removed(registry: Registry) -> None:
     assert registry.features("key") == b"new states"
 
 
+@pytest.mark.parametrize("days", [0, 29.99, 30.01])
 @pytest.mark.parametrize("state", ["queued", "running", "needs_recovery", "failed", "cancelled", "done"])
-def test_the_inputs_of_a_job_stay_until_it_is_done(registry: Registry, state: str) -> None:
+def test_the_inputs_of_a_job_stay_until_it_is_done_or_given_up(
+    registry: Registry, state: str, days: float
+) -> None:
     digest = registry.blobs.add(b"rows of a job")
-    enqueue(registry, state, [digest, "0" * 64])
-    done = state == "done"
-    assert collect(registry, grace=NONE).blobs == done
-    assert registry.blobs.has(digest) is not done
+    enqueue(registry, state, [digest, "0" * 64], days=days)
+    gone = state == "done" or (state in ("failed", "cancelled") and days > 30)
+    assert collect(registry, grace=NONE).blobs == gone
+    assert registry.blobs.has(digest) is not gone
+    subjects = [problem.subject for problem in examine(registry).problems]
+    assert subjects == ([] if gone else ["job 1"])  # For its other input, which was never there.
+
+
+def test_what_two_jobs_need_stays_while_one_of_them_needs_it(registry: Registry) -> None:
+    digest = registry.blobs.add(b"rows of two jobs")
+    enqueue(registry, "failed", [digest], days=31)
+    enqueue(registry, "failed", [digest], days=1)
+    assert collect(registry, grace=NONE) == Collected()
+    now = datetime.now(UTC)
+    for days, expected in ((28, {digest}), (30, set())):
+        assert registry._database.read(referenced, at=now + timedelta(days=days)) == expected
+        assert registry._database.read(referenced, [digest], at=now + timedelta(days=days)) == expected
 
 
 def test_half_written_files_go_but_not_those_of_the_last_hour(filled: Registry) -> None:
@@ -143,6 +160,18 @@ def test_checkpoints_stay_for_thirty_days(filled: Registry) -> None:
     kept = write(folder / "b.safetensors", b"abc", 29 * DAY)
     assert collect(filled, grace=NONE) == Collected(checkpoints=1, bytes=3)
     assert (old.exists(), kept.exists()) == (False, True)
+
+
+def test_logs_of_jobs_stay_for_thirty_days(registry: Registry) -> None:
+    folder = registry.home / "logs"
+    old = [write(folder / name, b"abc", 31 * DAY) for name in ("job-7.log", "job-12.log")]
+    kept = [
+        write(folder / "job-8.log", b"abc", 29 * DAY),
+        *(write(folder / name, b"mine", 31 * DAY) for name in ("job-.log", "job-mine.log", "job-7.log.1")),
+    ]
+    for dry_run in (True, False):
+        assert collect(registry, grace=NONE, dry_run=dry_run) == Collected(logs=2, bytes=6)
+    assert [path.exists() for path in (*old, *kept)] == [False] * 2 + [True] * 4
 
 
 def test_what_is_not_the_registrys_is_left_alone(filled: Registry, tmp_path: Path) -> None:

@@ -32,10 +32,15 @@ def test_gc_removes_leftovers_and_tells_how_much(registry_command: Command) -> N
         "blobs": 1,
         "temporaries": 0,
         "checkpoints": 0,
+        "logs": 0,
         "bytes": 2_500,
     }
     assert path.exists()
-    assert registry_command("gc", "--grace", "0").out == "Removed 1 blob: 2.5 kB.\n"
+    log = home_of(registry_command) / "logs" / "job-999.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_bytes(b"x" * 500)
+    os.utime(log, (0, 0))
+    assert registry_command("gc", "--grace", "0").out == "Removed 1 blob, 1 log: 3.0 kB.\n"
     assert not path.exists()
     assert registry_command("fsck", "--deep").out == "Every file is there, and every byte as it was stored.\n"
     assert_refused(registry_command("gc", "--grace", "-1"), 2, "--grace")
