@@ -10,6 +10,7 @@ from registry import owners, queue
 from registry.blobs import Blobs
 from registry.canonical import sha256_of
 from registry.database import Database
+from registry.errors import ConflictError
 from registry.faults import fault
 from registry.records import Claim, Job
 
@@ -25,9 +26,9 @@ class Jobs:
         self._database = database
         self._blobs = blobs
 
-    def list(self, *states: str) -> list[Job]:
-        """All jobs, or those in some states; newest first."""
-        return self._database.read(queue.every, states)
+    def list(self, *states: str, limit: int | None = None) -> list[Job]:
+        """All jobs, or those in some states, or the newest few of them; newest first."""
+        return self._database.read(queue.every, states, limit)
 
     def get(self, job: int) -> Job:
         """One job.
@@ -84,13 +85,16 @@ class Jobs:
 
     def claim(self, owner: owners.Owner, lease: float, job: int | None = None) -> Claim | None:
         """The right to work on the oldest waiting job, or on `job`, for `lease` seconds; None: none waits."""
+        if not self._database.read(queue.claimable, self._gone, job):
+            return None
         claim = self._database.write(queue.claim, owner.name, lease, self._gone, job)
         fault("claim.committed")
         return claim
 
     def recover(self) -> None:
         """Lets go of the jobs whose worker has died or not renewed its lease."""
-        self._database.write(queue.recover, self._gone)
+        if self._database.read(queue.lost, self._gone):
+            self._database.write(queue.recover, self._gone)
 
     def renew(self, claim: Claim, lease: float) -> None:
         """Keeps a claim for `lease` seconds from now."""
@@ -132,8 +136,11 @@ class Jobs:
         """Queues a job again that failed or was cancelled.
 
         Raises:
-            ConflictError: It is in another state.
+            ConflictError: It is in another state, or its inputs are not kept any more.
         """
+        missing = [sha256 for sha256 in self.get(job).inputs if not self._blobs.has(sha256)]
+        if missing:
+            raise ConflictError(f"The rows of job {job} are not kept any more. Ask for it anew.")
         return self._database.write(queue.retry, job)
 
     def _gone(self, owner: str) -> bool:

@@ -34,12 +34,12 @@ _NOW = literal_column("(julianday('now') - 2440587.5) * 86400.0", REAL)
 _FREE = {"owner": None, "lease_until": None}
 
 
-def every(connection: Connection, states: Sequence[str] = ()) -> list[Job]:
-    """All jobs, or those in some states; newest first."""
+def every(connection: Connection, states: Sequence[str] = (), limit: int | None = None) -> list[Job]:
+    """All jobs, or those in some states, or the newest few; newest first."""
     unknown = [state for state in states if state not in STATES]
     if unknown:
         raise InvalidSettingError(f"There is no job state {unknown[0]!r}. States: {', '.join(STATES)}.")
-    wanted = select(_jobs).order_by(_jobs.c.id.desc())
+    wanted = select(_jobs).order_by(_jobs.c.id.desc()).limit(limit)
     if states:
         wanted = wanted.where(_jobs.c.state.in_(states))
     return [_record(row) for row in connection.execute(wanted)]
@@ -118,13 +118,25 @@ def claim(
     return claimed
 
 
+def lost(connection: Connection, gone: Callable[[str], bool]) -> list[Row[Any]]:
+    """The jobs that say they run, but whose worker has died or not renewed its lease."""
+    now = connection.scalar(select(_NOW))
+    running = connection.execute(select(_jobs).where(_jobs.c.state == RUNNING)).all()
+    return [row for row in running if row.lease_until < now or gone(row.owner)]
+
+
 def recover(connection: Connection, gone: Callable[[str], bool]) -> None:
     """Lets go of the jobs whose worker has died or not renewed its lease."""
-    lost = select(_jobs).where(_jobs.c.state == RUNNING)
-    now = connection.scalar(select(_NOW))
-    for row in connection.execute(lost).all():
-        if row.lease_until < now or gone(row.owner):
-            _end_attempt(connection, row, "its worker died or stopped answering")
+    for row in lost(connection, gone):
+        _end_attempt(connection, row, "its worker died or stopped answering")
+
+
+def claimable(connection: Connection, gone: Callable[[str], bool], job: int | None) -> bool:
+    """Whether a claim may find something; asked before, since a claim holds up every writer."""
+    waiting = select(_jobs.c.id).where(_jobs.c.state.in_(WAITING))
+    if job is not None:
+        waiting = waiting.where(_jobs.c.id == job)
+    return connection.execute(waiting.limit(1)).first() is not None or bool(lost(connection, gone))
 
 
 def _end_attempt(connection: Connection, row: Row[Any], reason: str) -> None:

@@ -87,6 +87,9 @@ def perform(registry: Registry, claim: Claim, asked_to_stop: Callable[[], bool])
             fault("finish.committed")
         except FencedError:
             raise
+        except StorageError as error:
+            # The disk or the database may be well again in a moment: another attempt, of a few.
+            registry.jobs.interrupt(claim, str(error))
         except RegistryError as error:
             registry.jobs.fail(claim, type(error).__name__, str(error))
         except Exception as error:

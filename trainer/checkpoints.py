@@ -17,6 +17,9 @@ from registry.tensors import Tensors
 from trainer.experts import ExpertModule
 from trainer.training import TrainingState
 
+FORMAT = 1
+"""Raised when what a checkpoint holds changes."""
+
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -41,6 +44,7 @@ class Checkpoint:
         values |= {f"best.{name}": value for name, value in state.best.items()}
         values |= dict(_moments(optimizer))
         about = {
+            "format": FORMAT,
             "step": state.step,
             "loss_sum": state.loss_sum,
             "best_score": list(state.best_score) if state.best else None,
@@ -66,13 +70,13 @@ class Checkpoint:
             raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason
 
     def load(self, module: ExpertModule, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Put module and optimiser back where they were; a fresh state if there is no checkpoint, or a
-        damaged one."""
+        """Put module and optimiser back where they were; a fresh state if there is no checkpoint, a damaged
+        one, or one of another version of this program."""
         try:
             values, about = tensor_files.unpack(self.path.read_bytes())
-        except (FileNotFoundError, DamagedError):
+        except (OSError, DamagedError):
             return TrainingState()
-        if about.pop("sha256", None) != _digest(values, about):
+        if about.pop("sha256", None) != _digest(values, about) or about["format"] != FORMAT:
             return TrainingState()
         tensors = {name: torch.from_numpy(value.copy()) for name, value in values.items()}
         module.load_state_dict(_under("now.", tensors))

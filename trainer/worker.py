@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from registry import Registry
 from registry.errors import FencedError, StorageError
+from registry.queue import WAITING
 from registry.records import Claim, Job
 from trainer import kinds
 from trainer.executors import Running
@@ -32,7 +33,8 @@ class Worker:
     Args:
         executor: an executor kind.
         lease: seconds, see LEASE.
-        on_look: called with the job every LOOK seconds while its attempt runs, and once when it has ended.
+        on_look: called with the job every LOOK seconds while its attempt runs, and once when that has ended.
+        on_trouble: called with a sentence when the database cannot be used for a moment; `run` goes on.
 
     Raises:
         NotFoundError: no executor of that kind.
@@ -45,11 +47,13 @@ class Worker:
         executor: str = "local",
         lease: float = LEASE,
         on_look: Callable[[Job], object] = lambda job: None,
+        on_trouble: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         self._registry = registry
         self._executor = kinds.load("executors", executor)
         self._lease = lease
         self._on_look = on_look
+        self._on_trouble = on_trouble
         self._owner = registry.jobs.owner()
         self._leaving = False
         self._killing = False
@@ -63,17 +67,28 @@ class Worker:
     def run(self, *, drain: bool = False) -> None:
         """Runs jobs until `leave` is called, or, with `drain`, until none waits."""
         while not self._leaving:
-            if self.run_one() is None:
-                if drain:
+            try:
+                if self.run_one() is not None:
+                    continue
+                # Jobs may wait for another of their kind, which another worker runs.
+                if drain and not self._registry.jobs.list(*WAITING):
                     return
                 time.sleep(LOOK * 2)
+            except StorageError as error:
+                self._on_trouble(str(error))
+                time.sleep(self._lease / 6)
 
     def run_one(self, job: int | None = None) -> Job | None:
         """Runs the oldest job that waits, or `job` if it does; what became of it, or None if none waits."""
         claim = self._registry.jobs.claim(self._owner, self._lease, job)
         if claim is None:
             return None
-        self._supervise(claim, self._executor.start(self._registry.home, claim))
+        try:
+            running = self._executor.start(self._registry.home, claim)
+        except StorageError:
+            self._registry.jobs.release(claim)  # Not the job's fault, so no attempt of its few.
+            raise
+        self._supervise(claim, running)
         ended = self._registry.jobs.get(claim.job)
         self._on_look(ended)
         return ended
@@ -90,18 +105,18 @@ class Worker:
         renewed, asked = time.monotonic(), None
         try:
             while not running.wait(LOOK):
-                job = self._registry.jobs.get(claim.job)
-                self._on_look(job)
                 now = time.monotonic()
-                if _moved_on(job, claim) or now - renewed > self._lease:
+                if now - renewed > self._lease:
                     running.kill()
-                if running.awake() and now - renewed >= self._lease / 6:
-                    with suppress(StorageError):  # Tried again at the next look; the lease outlasts many.
+                # A database that stays locked is tried again at the next look: the lease outlasts many.
+                with suppress(StorageError):
+                    job = self._look(claim)
+                    if running.awake() and now - renewed >= self._lease / 6:
                         self._registry.jobs.renew(claim, self._lease)
                         renewed = now
-                if asked is None and (self._leaving or job.cancel_requested):
-                    running.stop()
-                    asked = now
+                    if asked is None and (self._leaving or job.cancel_requested):
+                        running.stop()
+                        asked = now
                 if self._killing or (asked is not None and now - asked > KILL_AFTER):
                     running.kill()
             frozen = time.monotonic() - renewed > self._lease
@@ -111,7 +126,18 @@ class Worker:
             running.wait(KILL_AFTER)
         except BaseException:
             running.kill()
+            running.wait(KILL_AFTER)
             raise
+
+    def _look(self, claim: Claim) -> Job:
+        """The job as it is; FencedError if it is somebody else's, or nobody's, by now."""
+        job = self._registry.jobs.get(claim.job)
+        if job.ended and job.attempt == claim.attempt:
+            return job  # By its own attempt, whose process is about to end.
+        if job.attempt != claim.attempt or job.owner != claim.owner:
+            raise FencedError(f"Job {claim.job} has moved on.")
+        self._on_look(job)
+        return job
 
     def _settle(self, claim: Claim, reason: str) -> None:
         """Puts on record what became of an attempt that has ended, unless it has done so itself."""
@@ -120,7 +146,3 @@ class Worker:
                 self._registry.jobs.release(claim)
             else:
                 self._registry.jobs.interrupt(claim, reason)
-
-
-def _moved_on(job: Job, claim: Claim) -> bool:
-    return job.attempt != claim.attempt or (job.owner != claim.owner and not job.ended)

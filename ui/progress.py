@@ -9,21 +9,25 @@ Report = Callable[[str, int, int, str], None]
 
 
 @contextmanager
-def reporting() -> Iterator[Report]:
-    """A reporter that draws while the block runs and leaves the terminal clean behind it."""
+def reporting(*, time_left: bool = True) -> Iterator[Report]:
+    """A reporter that draws while the block runs and leaves the terminal clean behind it.
+
+    Args:
+        time_left: guess it from the pace; False when the notes say it.
+    """
     if not sys.stderr.isatty():
         yield _plain_reporter()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
+    columns = [
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *([TimeRemainingColumn()] if time_left else []),
         TextColumn("{task.fields[note]}", markup=False),
-    )
+    ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         stages: dict[str, int] = {}
 

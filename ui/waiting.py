@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry import errors
+from ui import present
 from ui.group import INTERRUPTED
 from ui.progress import Report, reporting
 
@@ -39,32 +40,34 @@ def complete(registry: "Registry", job: "Job") -> "Job":
     from trainer.worker import Worker
 
     asked = Interrupts()
-    with reporting() as report, asked.counted():
+    with reporting(time_left=False) as report, asked.counted():
         view = View(report)
 
-        def look(now: "Job") -> None:
+        def look(now: "Job", more: str = "ends it at once") -> None:
             view.show(now)
             if asked.new and not now.ended:
                 asked.new = False
                 with suppress(errors.ConflictError):  # It has just ended.
-                    registry.jobs.cancel(now.id)
-                    click.echo("Stopping at the next step; Ctrl-C once more ends it at once.", err=True)
+                    if not registry.jobs.cancel(now.id).ended:
+                        click.echo(f"Stopping at the next step; Ctrl-C once more {more}.", err=True)
             if asked.count > 1:
                 worker.kill()
 
         with Worker(registry, executor=executor(), on_look=look) as worker:
             while not job.ended:
-                ran = worker.run_one(job.id)
-                if ran is None:
-                    look(job)
+                if worker.run_one(job.id) is None:
+                    look(job, "leaves it to its worker")
+                    if asked.count > 1:
+                        sys.exit(INTERRUPTED)
                     time.sleep(LOOK)
                 job = registry.jobs.get(job.id)
+                tell_of_recovery(job)
     return outcome(job)
 
 
 def watch(registry: "Registry", job: "Job") -> "Job":
     """Shows how far a job is that others run, until it has ended; Ctrl-C only stops looking."""
-    with reporting() as report:
+    with reporting(time_left=False) as report:
         view = View(report)
         while not job.ended:
             view.show(job)
@@ -80,12 +83,20 @@ def outcome(job: "Job") -> "Job":
         message, kind = job.error["message"], getattr(errors, job.error["kind"], None)
         if isinstance(kind, type) and issubclass(kind, errors.RegistryError):
             raise kind(message)
-        raise errors.RegistryError(f"Job {job.id} failed: {message} See `registry jobs logs {job.id}`.")
+        said = f"Job {job.id} failed: {message.rstrip('.')}."
+        raise errors.RegistryError(f"{said} See `registry jobs logs {job.id}`.")
     if job.state == "cancelled":
         again = f"Go on with it: registry jobs retry {job.id}, or the same command."
         click.echo(f"Error: Interrupted: job {job.id} was stopped, nothing is half-made. {again}", err=True)
         sys.exit(INTERRUPTED)
     return job
+
+
+def tell_of_recovery(job: "Job") -> None:
+    """Says why an attempt came to nothing, when another follows."""
+    if job.state == "needs_recovery" and job.error is not None:
+        said = f"Job {job.id}: {job.error['message'].rstrip('.')}"
+        click.echo(f"{said}; attempt {job.attempt + 1} of {job.max_attempts} follows.", err=True)
 
 
 class View:
@@ -106,8 +117,14 @@ class View:
             before, full, remark = self._stage
             self._report(before, full, full, remark)
         self._stage = (stage, total, note)
-        pace = job.progress["per_second"]
-        self._report(stage, done, total, note + (f", {pace:,.0f} a second" if pace and pace >= 1 else ""))
+        self._report(stage, done, total, note + _pace(job.progress))
+
+
+def _pace(progress: dict[str, Any]) -> str:
+    """How fast it is and how long the stage will take, where that can be told."""
+    pace, left = progress["per_second"], progress["seconds_left"]
+    fast = f", {pace:,.0f} a second" if pace and pace >= 1 else ""
+    return fast + (f", {present.duration(left)} left" if left else "")
 
 
 class Interrupts:

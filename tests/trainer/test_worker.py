@@ -265,6 +265,22 @@ def test_a_job_whose_attempt_cannot_begin_is_not_lost(registry: Registry) -> Non
     submit(registry)
     (registry.home / "logs").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot make the folder"), Worker(registry) as worker:
-        worker.run()
+        worker.run_one()
+    assert registry.jobs.get(1).state == "queued"
     (registry.home / "logs").unlink()
     assert run_again(registry).result == {"attempt": 2, "expert": "sst2@1"}
+
+
+def test_a_draining_worker_stays_while_a_job_waits_for_another_of_its_key(registry: Registry) -> None:
+    """The other is run elsewhere; when that ends, the one that waits is run, and only then does it leave."""
+    first, second = (
+        registry.jobs.enqueue("errand", {"steps": number}, exclusive_key="one") for number in (1, 2)
+    )
+    elsewhere = registry.jobs.owner()
+    claim = registry.jobs.claim(elsewhere, 60, first.id)
+    assert claim is not None
+    threading.Timer(1.0, lambda: registry.jobs.finish(claim, {})).start()
+    with Worker(registry) as worker:
+        worker.run(drain=True)
+    assert [registry.jobs.get(job.id).state for job in (first, second)] == ["done", "done"]
+    elsewhere.close()

@@ -50,7 +50,7 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
             "passed": True,
             "against": None,
             "tolerance": 1.0,
-            "level": 0.05,
+            "level": 0.1,
             "tasks": [],
             "together": None,
             "problem": None,

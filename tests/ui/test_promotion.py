@@ -66,7 +66,7 @@ def test_the_verdict_as_json_in_every_place_that_tells_it(rivalry: Command) -> N
         "passed": False,
         "against": "router@1",
         "tolerance": 1.0,
-        "level": 0.05,
+        "level": 0.1,
         "tasks": [
             {**COMPARED, "task": "mood", "passed": False},
             {**COMPARED, "task": "topic", "passed": True},

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from registry.disk import private_folder, storage_errors
+from registry.errors import StorageError
 from registry.records import Claim
 
 SILENCE = 20.0
@@ -24,22 +25,28 @@ class Process:
     """An attempt in a process group of its own."""
 
     def __init__(self, home: Path, claim: Claim) -> None:
+        path = log(home, claim.job)
+        with storage_errors("write", path):
+            output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._pulse, pulse = os.pipe()
         os.set_blocking(self._pulse, False)
-        path = log(home, claim.job)
-        with storage_errors("write", path), path.open("ab") as file:
-            path.chmod(0o600)
+        try:
             self._process = subprocess.Popen(
                 # -P: whatever lies in the folder where somebody started the command is not imported.
                 [sys.executable, "-P", "-m", "trainer.attempt", str(home), str(pulse), *_words(claim)],
                 stdin=subprocess.PIPE,
-                stdout=file,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[pulse],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 start_new_session=True,
             )
-        os.close(pulse)
+        except OSError as error:
+            os.close(self._pulse)
+            raise StorageError(f"Cannot start a process for job {claim.job}: {error.strerror}.") from error
+        finally:
+            os.close(pulse)
+            os.close(output)
         self._heard = time.monotonic()
 
     def wait(self, seconds: float) -> bool:

@@ -9,3 +9,28 @@
 
 A result is a JSON document: what the command prints with `--json`.
 """
+
+from pathlib import Path
+from typing import Any
+
+from registry import Job, Registry
+from registry.canonical import sha256_of
+from trainer.data import TaskData
+
+
+def describe(rows: TaskData) -> dict[str, Any]:
+    """Checked rows as a job's `params["rows"]`; their bytes are its input."""
+    return {
+        "sha256": sha256_of(rows.to_jsonl()),
+        "kind": rows.kind,
+        "labels": rows.labels,
+        "columns": rows.columns,
+        "source": Path(rows.source).name,
+        "findings": rows.findings,
+    }
+
+
+def given(registry: Registry, job: Job) -> TaskData:
+    """The rows that a job was given."""
+    facts = {name: value for name, value in job.params["rows"].items() if name != "sha256"}
+    return TaskData.from_jsonl(registry.jobs.input(job), **facts)

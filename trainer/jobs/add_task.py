@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
-from registry.canonical import sha256_of
 from registry.names import check_task
 from trainer import kinds
-from trainer.data import TaskData, read_task, task_name
+from trainer.data import read_task, task_name
+from trainer.jobs import describe, given
 from trainer.progress import Progress
 from trainer.settings import ExpertSettings
 from trainer.tasks import refuse_other_kind
@@ -33,20 +33,12 @@ def submit(
     Raises:
         DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_task`.
     """
-    ExpertSettings(**(settings or {}))
+    kinds.check("adapters", ExpertSettings(**(settings or {})).adapter)
     rows = read_task(data, kinds.load_all("tasks"), **columns)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
-    content = rows.to_jsonl()
     params = {
-        "rows": {
-            "sha256": sha256_of(content),
-            "kind": rows.kind,
-            "labels": rows.labels,
-            "columns": rows.columns,
-            "source": Path(rows.source).name,
-            "findings": rows.findings,
-        },
+        "rows": describe(rows),
         "task": task,
         "base_model": _whole(base_model),
         "settings": dict(settings or {}),
@@ -54,7 +46,7 @@ def submit(
     }
     # Of two jobs for one task the second begins when the first has ended: they would train side by side.
     return registry.jobs.enqueue(
-        "add_task", params, inputs=[content], task=task, exclusive_key=f"add_task {task}"
+        "add_task", params, inputs=[rows.to_jsonl()], task=task, exclusive_key=f"add_task {task}"
     )
 
 
@@ -70,11 +62,10 @@ def run(
     from trainer.pipeline import add_rows
 
     asked = job.params
-    facts = {name: value for name, value in asked["rows"].items() if name != "sha256"}
     add_rows(
         registry,
         asked["task"],
-        TaskData.from_jsonl(registry.jobs.input(job), **facts),
+        given(registry, job),
         base_model=asked["base_model"],
         settings=ExpertSettings(**asked["settings"]),
         device=asked["device"],

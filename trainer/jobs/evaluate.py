@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
-from registry.canonical import sha256_of
 from registry.errors import InvalidSettingError
 from registry.names import ROUTER, parse
-from trainer.data import TaskData
+from trainer.jobs import describe, given
 from trainer.measuring import check_split, read_trial
 from trainer.progress import Progress
 
@@ -35,9 +34,9 @@ def submit(
     params: dict[str, Any] = {"ref": subject, "split": split, "device": device, "rows": None}
     if data is None:
         return registry.jobs.enqueue("evaluate", params, task=task)
-    content = read_trial(data, expert).to_jsonl()
-    params["rows"] = {"sha256": sha256_of(content), "kind": expert.kind, "labels": expert.labels}
-    return registry.jobs.enqueue("evaluate", params, inputs=[content], task=task)
+    rows = read_trial(data, expert)
+    params["rows"] = describe(rows)
+    return registry.jobs.enqueue("evaluate", params, inputs=[rows.to_jsonl()], task=task)
 
 
 def run(
@@ -51,15 +50,12 @@ def run(
     """Measure, and put the numbers on record."""
     from trainer.pipeline import evaluate
 
-    asked, rows = job.params, None
-    if asked["rows"] is not None:
-        facts = {name: value for name, value in asked["rows"].items() if name != "sha256"}
-        rows = TaskData.from_jsonl(registry.jobs.input(job), **facts)
+    asked = job.params
     evaluate(
         registry,
         asked["ref"],
         split=asked["split"],
-        data=rows,
+        data=None if asked["rows"] is None else given(registry, job),
         device=asked["device"],
         on_progress=on_progress,
         finish=lambda report: finish(report.as_json()),

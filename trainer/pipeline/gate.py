@@ -17,8 +17,9 @@ from registry.errors import InvalidSettingError
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.routed_pool import RoutedPool
 
-LEVEL = 0.05
-"""How improbable a loss must be by chance before it counts as one."""
+LEVEL = 0.1
+"""How improbable a loss must be by chance before it counts as one: refusing a good generation costs a person
+one look at the table, promoting a bad one costs its users their answers."""
 
 TOLERANCE = 1.0
 """Points (hundredths) of accuracy that a task may lose."""

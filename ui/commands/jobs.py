@@ -46,7 +46,7 @@ def list_jobs(session: Session, states: tuple[str, ...], limit: int) -> None:
 
     with session.open() as registry:
         registry.jobs.recover()
-        found = registry.jobs.list(*states)[:limit]
+        found = registry.jobs.list(*states, limit=limit)
     if session.json:
         session.print_json([job_json(job) for job in found])
     elif not found:
@@ -87,7 +87,7 @@ def show_job(session: Session, number: int) -> None:
             "job": f"{job.id} ({job.kind})",
             "state": job.state + (", asked to stop" if job.cancel_requested and not job.ended else ""),
             "attempt": f"{job.attempt} of at most {job.max_attempts}",
-            "progress": summary(job),
+            **_progress(job),
             "task": job.task or "-",
             "made": (job.result or {}).get("expert") or (job.result or {}).get("generation") or "-",
             "created": present.moment(job.created_at),
@@ -136,11 +136,15 @@ def cancel_job(session: Session, number: int) -> None:
 @common_options
 @pass_session
 def retry_job(session: Session, number: int, detach: bool) -> None:
-    """Do a job again that failed or was stopped.
+    """Do a job again that failed or was stopped, or now one that waits.
 
     Training goes on from its last checkpoint."""
+    from registry.queue import WAITING
+
     with session.open() as registry:
-        finish(session, registry, registry.jobs.retry(number), detach=detach)
+        registry.jobs.recover()
+        job = registry.jobs.get(number)
+        finish(session, registry, job if job.state in WAITING else registry.jobs.retry(number), detach=detach)
 
 
 @jobs.command("logs")
@@ -177,16 +181,24 @@ def worker(session: Session, drain: bool, lease: float) -> None:
     Runs until it is stopped: Ctrl-C and SIGTERM let the job at hand stop in good order, and another worker go
     on with it. Start several to run several jobs at once."""
     from trainer.worker import Worker
-    from ui import waiting
+    from ui import present, waiting
 
     def tell(job: "Job") -> None:
         if job.ended:
-            error = f": {job.error['message']}" if job.error else ""
+            error = f": {present.plain(job.error['message'])}" if job.error else ""
             click.echo(f"Job {job.id} ({job.kind}) is {job.state}{error}", err=True)
+        else:
+            waiting.tell_of_recovery(job)
 
     with (
         session.open() as registry,
-        Worker(registry, executor=waiting.executor(), lease=lease, on_look=tell) as one,
+        Worker(
+            registry,
+            executor=waiting.executor(),
+            lease=lease,
+            on_look=tell,
+            on_trouble=lambda sentence: click.echo(sentence, err=True),
+        ) as one,
     ):
         asked = waiting.Interrupts()
 
@@ -197,6 +209,20 @@ def worker(session: Session, drain: bool, lease: float) -> None:
         with waiting.handling(signal.SIGINT, leave), waiting.handling(signal.SIGTERM, leave):
             click.echo("Waiting for jobs." if not drain else "Running the jobs that wait.", err=True)
             one.run(drain=drain)
+
+
+def _progress(job: "Job") -> dict[str, str]:
+    """How far it is, at which pace, and why it ended if not well."""
+    from ui import present
+
+    found = {"progress": summary(job)}
+    if job.error is not None and job.state != "done":
+        found = {"error": f"{present.plain(job.error['message'])} (registry jobs logs {job.id} tells more)"}
+    if job.progress is not None and job.progress["note"]:
+        found["at" if job.ended else "now"] = present.plain(job.progress["note"])
+    if job.progress is not None and job.state == "running" and job.progress["per_second"]:
+        found["pace"] = f"{job.progress['per_second']:,.0f} a second"
+    return found
 
 
 def summary(job: "Job") -> str:

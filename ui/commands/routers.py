@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     metavar="POINTS",
     default=1.0,
     show_default=True,
-    help="Points of accuracy that a task may lose.",
+    help="Points of accuracy that a task may lose; a larger loss, unless chance explains it, is refused.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @detach_option
@@ -49,7 +49,7 @@ def retrain_router(
     """Fit a router over all experts.
 
     The result is the next router generation, router@candidate. No expert is touched. It goes into production
-    if no task of the generation that is there now loses accuracy; exit code 6 when one does.
+    unless a task of the generation that is there now is shown to lose accuracy; exit code 6 when one is.
     """
     from trainer.jobs.retrain_router import submit
 
