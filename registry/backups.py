@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from sqlalchemy import Connection, text
 
-from registry import archives, revisions, sqlite
+from registry import archives, leftovers, revisions, sqlite
 from registry.archives import Manifest
 from registry.blobs import Blobs
 from registry.database import FILE
@@ -68,17 +68,18 @@ def back_up(registry: Registry, file: str | Path, *, on_progress: Progress | Non
         StorageError: The disk is full, or the folder cannot be written.
     """
     target = Path(file).expanduser().absolute()
-    partial = target.with_name(f".{target.name}.partial")
-    snapshot = target.with_name(f".{target.name}.partial.db")
     _refuse_existing(target)
-    with storage_errors("write", target), claimed(partial, os.O_RDWR | os.O_CREAT) as descriptor:
+    leftovers.remove_backups(target.parent)
+    partial = leftovers.partial_backup(target)
+    with storage_errors("write", target), claimed(partial) as descriptor:
         try:
-            manifest = _write_complete(registry, descriptor, snapshot, on_progress or _silent)
+            copied = leftovers.copied_database(partial)
+            manifest = _write_complete(registry, descriptor, copied, on_progress or _silent)
             os.fsync(descriptor)
             _refuse_existing(target)
             partial.rename(target)
         except BaseException:
-            snapshot.unlink(missing_ok=True)
+            leftovers.remove_copy(partial)
             partial.unlink(missing_ok=True)
             raise
         sync_folder(target.parent)
@@ -103,14 +104,14 @@ def restore(file: str | Path, home: str | Path, *, on_progress: Progress | None 
         raise NotFoundError(f"There is no backup {source}. Give the file that `registry backup` wrote.")
     _refuse_full(target)
     refuse_network(target)
-    made = private_folder(target.parent) / f".{target.name}.restoring"
+    made = leftovers.partial_home(target)
+    leftovers.remove_homes(private_folder(target.parent))
     with storage_errors("restore into", target), source.open("rb") as opened:
         manifest = archives.read_manifest(opened, source)
         if manifest.revision not in revisions.REVISIONS:
             raise revisions.newer(source, manifest.revision)
         _refuse_small_disk(manifest, target)
-        made.mkdir(mode=0o700, exist_ok=True)
-        with claimed(made, os.O_RDONLY):
+        with claimed(made, folder=True):
             try:
                 _unpack(opened, source, manifest, made, on_progress or _silent)
                 _check(made / FILE, source, manifest)
@@ -218,8 +219,6 @@ def _copy_database(source: Path, copy: Path) -> None:
 
 
 def _unpack(opened: BinaryIO, source: Path, manifest: Manifest, made: Path, on_progress: Progress) -> None:
-    for leftover in made.iterdir():  # Of a restoring that was killed.
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     archives.read_member(opened, manifest.database, source, made / FILE)
     blobs = Blobs(made / "blobs")
     for done, member in enumerate(manifest.blobs, 1):
@@ -268,6 +267,10 @@ def _adopt(connection: Connection, source: Path, manifest: Manifest) -> None:
 
 
 def _refuse_existing(target: Path) -> None:
+    if target.is_dir():
+        raise ConflictError(
+            f"{target} is a folder. Name a new file in it, such as {target / 'registry.tar'}."
+        )
     if os.path.lexists(target):
         raise ConflictError(f"{target} exists already. Name a new file, or remove this one.")
 

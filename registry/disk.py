@@ -2,11 +2,15 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import ConflictError, StorageError
+
+_PATIENCE = 0.5
+"""Seconds to wait for a lock: whoever removes the leftovers of others holds theirs for a moment."""
 
 
 @contextmanager
@@ -46,25 +50,53 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def claimed(path: Path, flags: int) -> Iterator[int]:
+def claimed(path: Path, *, folder: bool = False, make: bool = True) -> Iterator[int]:
     """Opens a file or folder that only one process works on; one that is killed lets go of it.
 
     Args:
-        path: The file, made where `flags` say so, or an existing folder.
-        flags: As for `os.open`.
+        path: The file or folder.
+        folder: It is a folder.
+        make: Make it when it is not there, for its owner alone.
 
     Raises:
         ConflictError: Another process has it.
+        FileNotFoundError: It is not there, and not to be made.
     """
+    descriptor = _claim(path, folder, make)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _claim(path: Path, folder: bool, make: bool) -> int:
+    deadline = time.monotonic() + _PATIENCE
     while True:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+        descriptor = _opened(path, folder, make)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it before may have given it another name, or removed it.
-            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-                yield descriptor
-                return
-        except BlockingIOError:
-            raise ConflictError(f"Another process is writing {path}. Wait until it has ended.") from None
-        finally:
+        except OSError as error:
             os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise
+            if time.monotonic() > deadline:
+                raise ConflictError(f"Another process is writing {path}. Wait until it has ended.") from None
+            time.sleep(_PATIENCE / 20)
+            continue
+        # Whoever had it before may have given it another name, or removed it.
+        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+        os.close(descriptor)
+
+
+def _opened(path: Path, folder: bool, make: bool) -> int:
+    if not folder:
+        return os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_NOFOLLOW, 0o600)
+    while True:
+        if make:
+            path.mkdir(0o700, exist_ok=True)
+        try:
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            if not make:  # Else somebody has removed it since.
+                raise
