@@ -7,7 +7,10 @@ from pathlib import Path
 from registry.errors import StorageError
 
 MOUNTS = Path("/proc/self/mounts")
-"""Where Linux tells what is mounted; elsewhere the type of a file system is not known."""
+"""Where Linux tells what is mounted; elsewhere nothing is known of a file system, and nothing refused."""
+
+UNKNOWN = "unknown"
+"""The type of a file system where nothing tells."""
 
 NETWORK = frozenset(
     [
@@ -27,16 +30,16 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def type_of(folder: Path) -> str:
-    """The type of the file system that holds `folder`, such as ext4; "unknown" where nothing tells.
+    """The type of the file system that holds `folder`, such as ext4; `UNKNOWN` where nothing tells.
 
     The folder need not be there yet.
     """
     try:
         mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return "unknown"
+        return UNKNOWN
     place = folder.resolve()
-    best, kind = "", "unknown"
+    best, kind = "", UNKNOWN
     for line in mounts.splitlines():
         _, mounted, name, *_rest = line.split(" ")
         mounted = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), mounted)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,18 +52,35 @@ def examine(session: "Session") -> list[Check]:
     """Every check, in the order in which a person would look. Nothing is created and nothing is changed."""
     where = places(session.home)
     # A home that is not there yet will be made in the nearest folder that is.
-    ground = next(folder for folder in (where["home"], *where["home"].parents) if folder.exists())
-    return [
-        *_python(),
-        _sqlite(where["database"]),
-        Check("home", "ok", str(where["home"]) + ("" if where["home"].exists() else " (not made yet)")),
-        _permissions(where, ground),
-        _file_system(where["database"]),
-        _free_space(ground),
-        *_contents(session, where["database"]),
-        *_base_models(),
-        *_devices(),
-    ]
+    ground = next(folder for folder in (where["home"], *where["home"].parents) if _visible(folder))
+    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("python", _python),
+        ("sqlite", lambda: _sqlite(where["database"])),
+        ("home", lambda: _home(where["home"])),
+        ("permissions", lambda: _permissions(where, ground)),
+        ("file system", lambda: _file_system(where["database"])),
+        ("free space", lambda: _free_space(ground)),
+        ("registry", lambda: _contents(session, where["database"])),
+        ("base models", _base_models),
+        ("devices", _devices),
+    )
+    return [check for name, look in looks for check in _looked(name, look)]
+
+
+def _visible(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:
+        return False
+
+
+def _looked(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """What `look` finds. What it cannot look at is a finding too, not the end of the examination."""
+    try:
+        yield from look()
+    except OSError as error:
+        place = "" if error.filename is None else f": {error.filename}"
+        yield Check(name, "wrong", f"cannot look at it ({error.strerror or error}{place})")
 
 
 def _python() -> Iterator[Check]:
@@ -75,7 +92,7 @@ def _python() -> Iterator[Check]:
             yield Check(package, "wrong", "not installed", "Run make setup, or pip install expert-registry")
 
 
-def _sqlite(database: Path) -> Check:
+def _sqlite(database: Path) -> Iterator[Check]:
     from registry import sqlite
 
     number = sqlite.driver.sqlite_version
@@ -83,23 +100,34 @@ def _sqlite(database: Path) -> Check:
     journal = _journal(database)
     value = f"{number}, journal {journal or sqlite.journal_mode()}"
     if safe:
-        return Check("sqlite", "ok", value)
-    if journal == "WAL":
+        yield Check("sqlite", "ok", value)
+    elif journal == "WAL":
         advice = "This SQLite can corrupt a database in WAL mode: pip install 'expert-registry[sqlite]'"
-        return Check("sqlite", "wrong", value, advice)
-    return Check("sqlite", "note", value, "Older than 3.51.3, which has a bug in WAL mode: WAL is not used")
+        yield Check("sqlite", "wrong", value, advice)
+    else:
+        yield Check(
+            "sqlite", "note", value, "Older than 3.51.3, which has a bug in WAL mode: WAL is not used"
+        )
 
 
 def _journal(database: Path) -> str | None:
     """The journal that the file's header names; None when there is no database. Byte 18 is 2 for WAL."""
-    if not database.is_file():
+    if not database.exists():
         return None
     with database.open("rb") as file:
         header = file.read(20)
     return "WAL" if header[18:19] == b"\x02" else "TRUNCATE"
 
 
-def _permissions(where: dict[str, Path], ground: Path) -> Check:
+def _home(home: Path) -> Iterator[Check]:
+    yield Check("home", "ok", str(home) + ("" if home.exists() else " (not made yet)"))
+
+
+def _permissions(where: dict[str, Path], ground: Path) -> Iterator[Check]:
+    yield _permission(where, ground)
+
+
+def _permission(where: dict[str, Path], ground: Path) -> Check:
     if not os.access(ground, os.W_OK | os.X_OK):
         advice = "Choose another home with --home"
         return Check("permissions", "wrong", f"{ground} is not writable", advice)
@@ -118,27 +146,31 @@ def _permissions(where: dict[str, Path], ground: Path) -> Check:
     return Check("permissions", "ok", "writable, for its owner alone")
 
 
-def _file_system(database: Path) -> Check:
+def _file_system(database: Path) -> Iterator[Check]:
     kind = filesystem.type_of(database)
-    if kind not in filesystem.NETWORK:
-        return Check("file system", "ok", kind)
-    if filesystem.allowed():
+    if kind == filesystem.UNKNOWN:
+        advice = "Keep the home on a disk of this machine: SQLite's locks fail over a network"
+        yield Check("file system", "note", "cannot tell", advice)
+    elif kind not in filesystem.NETWORK:
+        yield Check("file system", "ok", kind)
+    elif filesystem.allowed():
         advice = f"SQLite's locks fail over a network, and {filesystem.ALLOW}=1 lets you lose versions by it"
-        return Check("file system", "wrong", kind, f"{advice}: move the home to a disk of this machine")
-    return Check("file system", "wrong", kind, "Choose a home on a disk of this machine with --home")
+        yield Check("file system", "wrong", kind, f"{advice}: move the home to a disk of this machine")
+    else:
+        yield Check("file system", "wrong", kind, "Choose a home on a disk of this machine with --home")
 
 
-def _free_space(ground: Path) -> Check:
+def _free_space(ground: Path) -> Iterator[Check]:
     free = shutil.disk_usage(ground).free
     advice = "" if free >= ENOUGH else "A base model and its cache want about 1 GB; try registry gc"
-    return Check("free space", "ok" if free >= ENOUGH else "wrong", size(free), advice)
+    yield Check("free space", "ok" if free >= ENOUGH else "wrong", size(free), advice)
 
 
 def _contents(session: "Session", database: Path) -> Iterator[Check]:
     """What the registry holds; an error of the registry is a finding here, not the end of the examination."""
     from registry.errors import RegistryError
 
-    if not database.is_file():
+    if not database.exists():
         yield Check("registry", "ok", "empty")
         return
     try:
