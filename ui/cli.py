@@ -11,6 +11,7 @@ from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
 from ui.commands.predictions import evaluate, predict
 from ui.commands.routers import retrain_router, routers
+from ui.commands.server import ui
 from ui.commands.storage import backup, fsck, gc, restore
 from ui.commands.tasks import add_task, tasks
 from ui.group import RegistryGroup, common_options, tell_of_defect
@@ -30,7 +31,7 @@ def cli(context: click.Context) -> None:
 
     Names everywhere: boolq is the newest expert of a task, boolq@2 a version, router@3 a generation,
     production an alias. Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 data refused,
-    6 gate refused.
+    6 gate refused, 130 interrupted.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -40,6 +41,7 @@ for command in (
     *(add_task, retrain_router, predict, evaluate),
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
+    *(ui,),
     *(promote, rollback, alias, history),
     *(verify, fsck, gc, backup, restore),
     *(doctor, path, migrate),

@@ -123,7 +123,10 @@ def test_an_expert_gets_an_alias_and_loses_it(registry_command: Command) -> None
     assert registry_command("alias", "mood@stable", "mood@1").out == "mood@stable is now mood@1.\n"
     named = registry_command("predict", "fine", "--expert", "mood@stable", "--json").json
     assert named[0]["expert"] == "mood@1"
-    assert registry_command("alias", "mood@stable", "--remove").code == 0
+    removed = registry_command("alias", "mood@stable", "--remove", "--json").json
+    assert_shape(removed, {"alias": "mood@stable", "target": None, "moved_at": TIME})
+    assert registry_command("alias", "mood@stable", "mood@1").code == 0
+    assert registry_command("alias", "mood@stable", "--remove").out == "mood@stable is no alias any more.\n"
     assert [one["alias"] for one in registry_command("alias", "--json").json] == [
         "router@candidate",
         "router@production",

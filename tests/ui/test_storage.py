@@ -1,14 +1,19 @@
 """`gc`, `fsck`, `backup`, `restore` and `doctor` as a person meets them."""
 
+import json
 import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from registry import filesystem, revisions
+from registry import Registry, filesystem, revisions
+from registry.sqlite import driver
 from tests.ui.commands import TIME, Command, Trained, assert_refused, assert_shape, home_of, run
 
 LEFTOVER = "ab" * 32
@@ -72,6 +77,35 @@ def test_fsck_tells_problems_from_notes(registry_command: Command, trained: Trai
     assert f'"what": "The blob {digest} is missing."' in found.out
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("damage", "registry.db is damaged or not a database"),
+        ("UPDATE alembic_version SET version_num = '9999'", "is newer than this program"),
+        ("UPDATE alembic_version SET version_num = '0001'", "Run `registry migrate`"),
+    ],
+)
+def test_fsck_of_a_database_that_cannot_be_opened_tells_a_problem(
+    tmp_path: Path, change: str, words: str
+) -> None:
+    Registry(tmp_path / "home").close()
+    if change == "damage":
+        (tmp_path / "home" / "registry.db").write_bytes(b"no database" * 500)
+    else:
+        with closing(driver.connect(tmp_path / "home" / "registry.db")) as connection:
+            connection.execute(change)
+            connection.commit()
+    found = run(tmp_path / "home", "fsck", "--json")
+    assert found.code == 1
+    [problem] = json.loads(found.out)["problems"]
+    assert json.loads(found.out) == {"problems": [problem], "notes": []}
+    assert problem["subject"] == "database"
+    assert words in problem["what"]
+    told = run(tmp_path / "home", "fsck")
+    assert told.code == 1
+    assert "problem  database" in told.out
+
+
 def test_a_backup_brings_everything_back(registry_command: Command, tmp_path: Path) -> None:
     made = registry_command("backup", str(tmp_path / "backup.tar"), "--json").json
     assert_shape(
@@ -116,6 +150,7 @@ def test_backup_and_restore_overwrite_nothing(registry_command: Command, tmp_pat
     file = tmp_path / "backup.tar"
     file.write_text("mine")
     assert_refused(registry_command("backup", str(file)), 4, "exists already")
+    assert_refused(registry_command("backup", str(tmp_path)), 4, "is a folder", "/registry.tar")
     assert file.read_text() == "mine"
     file.unlink()
     registry_command("backup", str(file))
@@ -138,8 +173,6 @@ def test_a_misspelt_home_is_told_and_not_made(
 
 def check(command: Command, name: str) -> tuple[str, str, str]:
     """State, value and advice of one check of `doctor`."""
-    import json
-
     [found] = [one for one in json.loads(command("doctor", "--json").out) if one["check"] == name]
     return found["state"], found["value"], found["advice"]
 
@@ -149,6 +182,8 @@ def test_doctor_knows_the_file_system(
 ) -> None:
     mounts = tmp_path / "mounts"
     monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    assert check(registry_command, "file system")[:2] == ("note", "cannot tell")
+    assert "on a disk of this machine" in check(registry_command, "file system")[2]
     mounts.write_text("device / ext4 rw 0 0\n")
     assert check(registry_command, "file system") == ("ok", "ext4", "")
     mounts.write_text("device / nfs4 rw 0 0\n")
@@ -174,6 +209,60 @@ def test_doctor_knows_the_permissions(registry_command: Command) -> None:
     if os.getuid():
         (home / "registry.db").chmod(0o400)
         assert check(registry_command, "permissions")[0] == "wrong"
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything; somebody else does not need to be changed."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def looked_at(home: Path) -> dict[str, tuple[str, str]]:
+    """State and value of each check of `doctor`, which must print its table."""
+    found = run(home, "doctor", "--json")
+    assert (found.code, found.err) == (1, "")
+    assert "permissions" in run(home, "doctor").out
+    return {one["check"]: (one["state"], one["value"]) for one in json.loads(found.out)}
+
+
+def test_doctor_tells_what_it_cannot_look_at() -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for name in ("unreadable", "closed"):
+            Registry(Path(folder) / name).close()
+            (Path(folder) / name).chmod(0o755)
+        database = Path(folder) / "unreadable" / "registry.db"
+        database.chmod(0o000)
+        (Path(folder) / "closed").chmod(0o000)
+        try:
+            with as_nobody():
+                found = looked_at(Path(folder) / "unreadable")
+                assert found["sqlite"] == ("wrong", f"cannot look at it (Permission denied: {database})")
+                assert found["registry"][0] == "wrong"
+                assert "unable to open" in found["registry"][1]
+                closed = Path(folder) / "closed" / "registry.db"
+                found = looked_at(Path(folder) / "closed")
+                for name in ("sqlite", "registry"):
+                    assert found[name] == ("wrong", f"cannot look at it (Permission denied: {closed})")
+        finally:
+            (Path(folder) / "closed").chmod(0o700)
+
+
+def test_doctor_tells_of_a_home_that_cannot_be(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300)
+    found = looked_at(long)
+    assert found["home"] == ("wrong", f"cannot look at it (File name too long: {long})")
+    (tmp_path / "home" / "registry.db").mkdir(parents=True)
+    found = looked_at(tmp_path / "home")
+    assert found["sqlite"][1].startswith("cannot look at it (Is a directory: ")
+    assert found["registry"][0] == "wrong"
 
 
 def test_doctor_finds_a_base_model_that_is_gone(trained: Trained, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def alias(session: Session, name: str | None, reference: str | None, remove: boo
             _echo_all(session, registry.aliases())
         elif remove:
             registry.alias(name, None, reason=reason)
-            click.echo(f"{name} is no alias any more.", err=True)
+            events = registry.history(name)
+            _echo_removed(session, next(event for event in events if event.action == "remove"))
         else:
             moved = registry.promote(str(reference), alias=name, reason=reason)
             _echo_alias(session, moved)
@@ -179,6 +180,13 @@ def _echo_alias(session: Session, alias: "Alias") -> None:
         session.print_json(_alias_json(alias))
     else:
         click.echo(f"{alias.ref} is now {alias.target}.")
+
+
+def _echo_removed(session: Session, event: "AliasEvent") -> None:
+    if session.json:
+        session.print_json({"alias": event.alias, "target": None, "moved_at": event.created_at})
+    else:
+        click.echo(f"{event.alias} is no alias any more.")
 
 
 def _echo_all(session: Session, aliases: "list[Alias]") -> None:

@@ -13,6 +13,7 @@ from ui.group import Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry import Registry
+    from registry.fsck import Report
     from registry.garbage import Collected
 
 
@@ -82,16 +83,9 @@ def fsck(session: Session, deep: bool) -> None:
 
     Also for broken references, missing versions and a damaged database. Changes nothing. Exit code 1 when
     something is lost or changed; notes are harmless."""
-    from registry import examine
     from ui import present
-    from ui.progress import reporting
 
-    with _existing(session) as registry, reporting() as report:
-        found = examine(
-            registry,
-            deep=deep,
-            on_progress=lambda done, total: report("look at blobs", done, total, ""),
-        )
+    found = _examined(session, deep)
     if session.json:
         session.print_json(asdict(found))
     elif found.problems or found.notes:
@@ -104,6 +98,23 @@ def fsck(session: Session, deep: bool) -> None:
         )
     if found.problems:
         click.get_current_context().exit(1)
+
+
+def _examined(session: Session, deep: bool) -> "Report":
+    from registry import Problem, examine
+    from registry.errors import DamagedError, SchemaError
+    from registry.fsck import Report
+    from ui.progress import reporting
+
+    try:
+        with _existing(session) as registry, reporting() as report:
+            return examine(
+                registry,
+                deep=deep,
+                on_progress=lambda done, total: report("look at blobs", done, total, ""),
+            )
+    except (DamagedError, SchemaError) as error:  # It cannot even be opened.
+        return Report(problems=(Problem(subject="database", what=str(error)),))
 
 
 @click.command("backup")
