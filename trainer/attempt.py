@@ -19,17 +19,20 @@ from registry.errors import FencedError, StorageError
 from registry.faults import fault
 from registry.records import Claim
 from trainer import kinds
-from trainer.progress import Stopped
+from trainer.progress import Curve, Stopped
 
 REPORT_SECONDS = 0.5
 """Time between two reports of progress: each is a small write to the database."""
+
+CURVE = 200
+"""Points of a curve that are on record, at most twice as many: what a picture can show."""
 
 
 class Reporter:
     """The `on_progress` of a job: puts progress on record, and ends the work when it is to stop.
 
     What is on record: `stage`, `done` of `total`, `note`, `per_second`, and `seconds_left` of the stage where
-    that can be told.
+    that can be told; and, once there is one, the `curve` of the training.
 
     Raises:
         Stopped: The worker asked for it.
@@ -43,6 +46,12 @@ class Reporter:
         self._stage = ""
         self._began = (0.0, 0)
         self._reported = 0.0
+        self._curve: list[dict[str, Any]] = []
+
+    def draw(self, curve: Curve) -> None:
+        """Keep the curve for the next report; of a long one every few points, and the last."""
+        every = max(1, len(curve) // CURVE)
+        self._curve = [dict(point) for point in (*curve[:-1][::every], *curve[-1:])]
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
         """One step."""
@@ -67,6 +76,7 @@ class Reporter:
             "note": note,
             "per_second": round(per_second, 2) or None,
             "seconds_left": round((total - done) / per_second, 1) if per_second and total else None,
+            **({"curve": self._curve} if self._curve else {}),
         }
 
 

@@ -18,7 +18,7 @@ from registry.errors import InvalidSettingError
 from trainer import denormals
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
-from trainer.progress import Progress, Stopped, silent
+from trainer.progress import Progress, Stopped, draw, silent
 from trainer.settings import TrainingSettings
 
 CHECKPOINT_SECONDS = 30.0
@@ -107,6 +107,7 @@ def train(
     sizes = [len(encoding.tokens[row].ids) for row in training.rows]
     pace = Pace(len(sizes), settings.batch_size, settings.epochs)
     saved_at = time.monotonic()
+    draw(on_progress, state.history)
     while state.step < pace.steps and state.waited < settings.patience:
         epoch, first = divmod(state.step, pace.steps_per_epoch)
         generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
@@ -117,6 +118,7 @@ def train(
             ended = state.step % pace.steps_per_epoch == 0
             if ended:
                 _finish_epoch(module, encoding, validation, state, pace)
+                draw(on_progress, state.history)
             try:
                 on_progress("training", pace.rows_seen(state.step), pace.rows, _note(module, state, pace))
             except Stopped:

@@ -89,6 +89,28 @@ def test_progress_tells_pace_and_time_left_of_its_stage(
     }
 
 
+def test_the_curve_of_a_training_is_on_record_with_every_later_step(registry: Registry, owner: Owner) -> None:
+    submit(registry)
+    report = Reporter(registry, claimed(registry, owner), lambda: False)
+    curve = [{"epoch": 1, "loss": 0.7, "validation_accuracy": 0.5}]
+    report.draw(curve)
+    report("training", 20, 20, "")
+    assert (registry.jobs.get(1).progress or {})["curve"] == curve
+    report("measuring", 1, 1, "")
+    assert (registry.jobs.get(1).progress or {})["curve"] == curve
+
+
+def test_of_a_long_curve_every_few_points_are_on_record_and_the_last(
+    registry: Registry, owner: Owner
+) -> None:
+    submit(registry)
+    report = Reporter(registry, claimed(registry, owner), lambda: False)
+    report.draw([{"epoch": epoch} for epoch in range(1, 1_003)])
+    report("training", 1, 1, "")
+    kept = [point["epoch"] for point in (registry.jobs.get(1).progress or {})["curve"]]
+    assert kept == [*range(1, 1_002, 5), 1_002]
+
+
 def test_progress_is_on_record_twice_a_second_and_at_the_end_of_a_stage(
     registry: Registry, owner: Owner, clock: Clock
 ) -> None:

@@ -250,3 +250,31 @@ def test_experts_must_leave_a_layer_to_route_by_and_one_to_act_in(llama: BaseMod
         InvalidSettingError, match=rf"first layer {first_layer} does not fit .*: choose 1 to 3"
     ):
         plan(llama, first_layer=first_layer)
+
+
+class Drawing:
+    """A reporter that keeps what it is told and drawn."""
+
+    def __init__(self) -> None:
+        self.curves: list[list[int]] = []
+        self.steps: list[int] = []
+
+    def draw(self, curve: list[dict[str, Any]]) -> None:
+        self.curves.append([point["epoch"] for point in curve])
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        self.steps.append(done)
+
+
+def test_a_reporter_that_draws_is_given_the_curve_after_each_epoch(llama: BaseModel) -> None:
+    drawing = Drawing()
+    state = train(
+        ExpertModule(llama, plan(llama), 0),
+        encoded(llama),
+        split(TRAINING),
+        split(VALIDATION),
+        SETTINGS,
+        on_progress=drawing,
+    )
+    assert drawing.curves == [list(range(1, count + 1)) for count in range(len(state.history) + 1)]
+    assert drawing.steps[-1] == len(TRAINING) * SETTINGS.epochs
