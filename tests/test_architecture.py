@@ -66,6 +66,16 @@ def test_imports_point_down(package: str) -> None:
             assert top not in FORBIDDEN[package], f"{path.name} imports {imported}"
 
 
+def test_only_the_server_and_the_browser_app_know_how_pages_are_served() -> None:
+    for path in modules("ui"):
+        place = path.relative_to(ROOT / "ui").parts[0]
+        for imported, _ in imports_of(path):
+            top = imported.split(".")[0]
+            assert top != "gradio" or place in ("browser", "server"), f"{path.name} imports {imported}"
+            assert top not in ("fastapi", "starlette", "uvicorn") or place == "server", path.name
+            assert top != "matplotlib" or place == "plots", f"{path.name} imports {imported}"
+
+
 def test_migrations_know_of_the_registry_only_its_tables_and_how_to_connect() -> None:
     for path in modules("migrations"):
         known = {imported for imported, _ in imports_of(path) if imported.split(".")[0] == "registry"}
@@ -134,5 +144,6 @@ def test_importing_the_registry_loads_neither_torch_nor_gradio() -> None:
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    heavy = {"torch", "sqlalchemy", "alembic", "gradio", "transformers", "numpy", "rich"}
+    heavy = {"torch", "sqlalchemy", "alembic", "gradio", "fastapi", "uvicorn", "matplotlib", "transformers"}
+    heavy |= {"numpy", "rich"}
     assert not loaded_by("import ui.cli") & heavy

@@ -1,0 +1,40 @@
+"""The whole page: every tab that there is, in its order."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import gradio as gr
+
+from ui.browser import tabs
+from ui.browser.context import Context
+
+NAME = "Expert Registry"
+
+
+class Tab(Protocol):
+    """What a module of `ui.browser.tabs` has."""
+
+    TITLE: str
+    PLACE: int
+    build: Callable[[Context], None]
+
+
+def every_tab() -> list[Tab]:
+    """All tabs, in their order."""
+    names = [found.name for found in pkgutil.iter_modules(tabs.__path__)]
+    modules = [cast(Tab, importlib.import_module(f"{tabs.__name__}.{name}")) for name in names]
+    return sorted(modules, key=lambda tab: (tab.PLACE, tab.TITLE))
+
+
+def build(context: Context) -> gr.Blocks:
+    """The page; an hour after its last use, a file that somebody uploaded or downloaded is gone."""
+    with gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.Markdown(f"# {NAME}")
+        with gr.Tabs():
+            for tab in every_tab():
+                with gr.Tab(tab.TITLE, id=tab.TITLE.lower().replace(" ", "-")):
+                    tab.build(context)
+    blocks.queue(max_size=50, default_concurrency_limit=4)
+    return blocks

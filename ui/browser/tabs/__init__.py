@@ -1,0 +1,1 @@
+"""One file a tab: TITLE, PLACE (its order) and `build(context)`, called inside its `gr.Tab`."""

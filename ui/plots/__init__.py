@@ -1,0 +1,1 @@
+"""Documents as pictures, drawn on the server: one file a plot."""

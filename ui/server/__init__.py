@@ -1,0 +1,1 @@
+"""The server around the browser app: guard, log-in, health, metrics."""

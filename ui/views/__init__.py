@@ -1,0 +1,1 @@
+"""What pages show, as plain documents: pure functions of a registry, one file a topic."""
