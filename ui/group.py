@@ -6,6 +6,7 @@ Nothing heavy is imported at the top of this module, so that `registry --help` i
 """
 
 import json
+import math
 import os
 import sys
 import traceback
@@ -107,6 +108,17 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
     ):
         command = option(command)
     return command
+
+
+class Finite(click.FloatRange):
+    """A number in a range: NaN and infinity, which Python reads as numbers too, are in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 def exit_code(error: errors.RegistryError) -> int:

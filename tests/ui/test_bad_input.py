@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
 from registry import Registry
 from tests.tiny_models import tiny_llama
 from tests.ui.commands import Command, Trained, assert_refused, home_of, mood_rows, run, write_csv
+from ui.cli import cli
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,34 @@ def test_an_unknown_column_kind_or_model_is_3_and_the_nearest_is_suggested(
     arguments = ("add-task", "--data", str(trained.files["mood"]), "--name", "other", *model, *options)
     assert_refused(registry_command(*arguments), 3, near)
     assert [task["task"] for task in registry_command("tasks", "--json").json] == ["mood", "topic"]
+
+
+NUMBERS = [
+    (name, option.opts[0])
+    for name, command in cli.commands.items()
+    for option in command.params
+    if isinstance(option.type, click.types.FloatParamType)
+]
+
+
+def test_the_commands_take_these_numbers() -> None:
+    assert NUMBERS == [
+        ("add-task", "--alpha"),
+        ("add-task", "--learning-rate"),
+        ("add-task", "--head-learning-rate"),
+        ("retrain-router", "--tolerance"),
+        ("worker", "--lease"),
+        ("gc", "--grace"),
+    ]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "-1", "one"])
+def test_a_number_that_is_none_is_2(
+    registry_command: Command, command: str, option: str, number: str
+) -> None:
+    data = ("--data", "rows.csv") if command == "add-task" else ()
+    assert_refused(registry_command(command, *data, option), 2, option)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui.group import RegistryGroup, Session, common_options, pass_session
+from ui.group import Finite, RegistryGroup, Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry import Job, Registry
@@ -168,7 +168,7 @@ def logs(session: Session, number: int) -> None:
 @click.option("--drain", is_flag=True, help="Stop when no job waits any more.")
 @click.option(
     "--lease",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     default=60.0,
     show_default=True,
     help="Seconds after which a worker that does not answer loses its job to another.",

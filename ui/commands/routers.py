@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ui.commands.jobs import detach_option, finish
-from ui.group import Session, common_options, pass_session
+from ui.group import Finite, Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry.records import Alias
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, 100),
+    type=Finite(0, 100),
     metavar="POINTS",
     default=1.0,
     show_default=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ui.group import Session, common_options, pass_session
+from ui.group import Finite, Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from registry import Registry
@@ -35,7 +35,7 @@ def _existing(session: Session) -> Iterator["Registry"]:
 @click.option(
     "--grace",
     metavar="HOURS",
-    type=click.FloatRange(min=0, max=1e6),
+    type=Finite(min=0, max=1e6),
     default=24.0,
     show_default=True,
     help="Leave blobs that are younger.",

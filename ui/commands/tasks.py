@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ui.commands.jobs import detach_option, finish
-from ui.group import Session, common_options, pass_session
+from ui.group import Finite, Session, common_options, pass_session
 
 SETTINGS = (
     "adapter",
@@ -22,6 +22,8 @@ SETTINGS = (
     "seed",
 )
 """Options of `add-task` that are fields of `trainer.settings.ExpertSettings` of the same name."""
+
+ABOVE_ZERO = Finite(min=0, min_open=True)
 
 
 @click.command("add-task")
@@ -41,12 +43,12 @@ SETTINGS = (
 @click.option("--adapter", help="Kind of adapter [default: tt_lora].")
 @click.option("--preset", help="Shapes of the cores: default or paper.")
 @click.option("--rank", type=click.IntRange(min=1), help="Rank of the adapter.")
-@click.option("--alpha", type=float, help="Scale of the adapter's output.")
+@click.option("--alpha", type=ABOVE_ZERO, help="Scale of the adapter's output.")
 @click.option("--first-layer", type=click.IntRange(min=0), help="First layer that adapters change.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step.")
-@click.option("--learning-rate", type=float, help="Highest learning rate of the adapters.")
-@click.option("--head-learning-rate", type=float, help="Highest learning rate of the head.")
+@click.option("--learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the adapters.")
+@click.option("--head-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the head.")
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
 @click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
