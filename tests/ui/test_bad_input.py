@@ -92,11 +92,9 @@ def test_the_commands_take_these_numbers() -> None:
 
 @pytest.mark.parametrize(("command", "option"), NUMBERS)
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "-1", "one"])
-def test_a_number_that_is_none_is_2(
-    registry_command: Command, command: str, option: str, number: str
-) -> None:
+def test_a_number_that_is_none_is_2(empty_command: Command, command: str, option: str, number: str) -> None:
     data = ("--data", "rows.csv") if command == "add-task" else ()
-    assert_refused(registry_command(command, *data, option), 2, option)
+    assert_refused(empty_command(command, *data, option, number), 2, f"'{option}'")
 
 
 @pytest.mark.parametrize(
