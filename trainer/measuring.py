@@ -8,6 +8,7 @@ from trainer import kinds
 from trainer.data import TaskData, read_task
 
 HELD_OUT = ("validation", "test")
+"""The splits that no training sees."""
 
 
 def check_split(split: str) -> None:

@@ -16,14 +16,13 @@ from trainer.dataset_features import keep_answers, keep_features, pairs
 from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import ExpertModule
+from trainer.measuring import HELD_OUT
 from trainer.pipeline.plans import Plan
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
 from trainer.settings import ExpertSettings, key
 from trainer.tasks import refuse_other_kind
 from trainer.training import Split, TrainingState, outputs, train
-
-HELD_OUT = ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,6 @@ from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs,
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 
-HELD_OUT = ("validation", "test")
-
 
 @dataclass(frozen=True)
 class TaskRows:

@@ -11,7 +11,8 @@ from trainer import generations
 from trainer.dataset_features import pairs
 from trainer.described import from_json
 from trainer.generations import RouterDesign, joined
-from trainer.pipeline.archive import HELD_OUT, Archive, TaskRows
+from trainer.measuring import HELD_OUT
+from trainer.pipeline.archive import Archive, TaskRows
 from trainer.routers import Features
 
 
