@@ -6,18 +6,21 @@ A path becomes bytes (`files`), bytes become a table of text (`delimited`, `json
 
 from trainer.data.files import task_name
 from trainer.data.labels import check_labels
+from trainer.data.preview import Preview, preview
 from trainer.data.reading import TaskKindModule, read_table, read_task, read_texts
 from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.tables import Table
 
 __all__ = [
     "SPLITS",
+    "Preview",
     "Row",
     "Split",
     "Table",
     "TaskData",
     "TaskKindModule",
     "check_labels",
+    "preview",
     "read_table",
     "read_task",
     "read_texts",

@@ -93,8 +93,20 @@ def read_task(
         InvalidSettingError: one column named for two roles.
         DataRefusedError: anything else that keeps the rows from being taken; one line with the reason.
     """
-    table = read_table(path)
     options = {"text": text, "text_pair": text_pair, "label": label}
+    return task_of(read_table(path), kinds, kind, options, validation=validation, test=test)
+
+
+def task_of(
+    table: Table,
+    kinds: Mapping[str, TaskKindModule],
+    kind: str | None,
+    options: Mapping[str, str | None],
+    *,
+    validation: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> TaskData:
+    """As `read_task`, from a table that has been read; `options`: columns by role."""
     kind, roles = _recognised(table, kinds, kind, options)
     module = kinds[kind]
     rows = _rows(table, roles, None)
