@@ -20,9 +20,9 @@ def echo(gate: Mapping[str, Any]) -> None:
         return
     compared = f"{len(gate['tasks']):,} tasks, {gate['together']['rows']:,} held-out rows"
     click.echo(f"  gate        {summary(gate)}, against {gate['against']} on {compared}")
-    losers = [one for one in gate["tasks"] if not one["passed"] or one["lost"] > one["gained"]]
+    losers = [one for one in gate["tasks"] if not one["passed"] or one["points"] > 0]
     if losers:
-        shown = sorted(losers, key=lambda one: (one["passed"], -_points(one)))
+        shown = sorted(losers, key=lambda one: (one["passed"], -one["points"]))
         present.echo_table(COLUMNS, [_row(one, gate) for one in [*shown, gate["together"]]])
 
 
@@ -34,13 +34,7 @@ def summary(gate: Mapping[str, Any] | None) -> str:
         return "passed"
     if gate["problem"] is not None:
         return "not compared"
-    failed = [one for one in gate["tasks"] if not one["passed"]] or [gate["together"]]
-    return "refused: " + ", ".join(present.plain(one["task"]) for one in failed)
-
-
-def _points(compared: Mapping[str, Any]) -> float:
-    net: int = compared["lost"] - compared["gained"]
-    return 100 * net / int(compared["rows"])
+    return "refused: " + ", ".join(present.plain(task) for task in gate["failed"])
 
 
 def _row(one: Mapping[str, Any], gate: Mapping[str, Any]) -> tuple[str, ...]:
@@ -57,7 +51,7 @@ def _row(one: Mapping[str, Any], gate: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _verdict(one: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
-    points = _points(one)
+    points = one["points"]
     if not one["answered"]:
         return "left out"
     if not one["passed"]:

@@ -54,6 +54,7 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
             "tasks": [],
             "together": None,
             "problem": None,
+            "failed": [],
         },
         "seconds": float,
     }

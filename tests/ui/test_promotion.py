@@ -20,6 +20,7 @@ COMPARED = {
     "gained": int,
     "p_value": float,
     "passed": bool,
+    "points": float,
 }
 REFIT = ("retrain-router", "--router", "closed_form", "--device", "cpu")
 
@@ -73,6 +74,7 @@ def test_the_verdict_as_json_in_every_place_that_tells_it(rivalry: Command) -> N
         ],
         "together": {**COMPARED, "task": "all tasks"},
         "problem": None,
+        "failed": ["mood"],
     }
     assert_shape(made["gate"], shape)
     assert rivalry("show", "candidate", "--json").json["gate"] == made["gate"]

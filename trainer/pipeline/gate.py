@@ -9,7 +9,7 @@ A task fails when its accuracy falls by more than the tolerance and that chance 
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from registry import Expert, Generation, RegistryError
@@ -80,6 +80,15 @@ class Comparison:
         """By how many hundredths the accuracy fell."""
         return 100 * (self.lost - self.gained) / self.rows
 
+    def as_json(self) -> dict[str, Any]:
+        """All that is known of it, `points` too."""
+        return {**asdict(self), "points": self.points}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Comparison":
+        """The comparison whose `as_json` gave `values`."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
     def __str__(self) -> str:
         if not self.answered:
             return f"{self.task} is left out ({self.rows} rows)"
@@ -126,18 +135,23 @@ class Gate:
         return f"{', '.join(named[:SHOWN] + more)} against {self.against}"
 
     def as_json(self) -> dict[str, Any]:
-        """As it is kept with the moves of the aliases."""
-        return {**asdict(self), "tasks": [asdict(one) for one in self.tasks]}
+        """As it is kept with the moves of the aliases; `failed` are the names of what was lost."""
+        return {
+            **asdict(self),
+            "tasks": [one.as_json() for one in self.tasks],
+            "together": None if self.together is None else self.together.as_json(),
+            "failed": [one.task for one in self.failed],
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Gate":
         """The verdict whose `as_json` gave `values`."""
         together = values["together"]
         compared: dict[str, Any] = {
-            "tasks": tuple(Comparison(**one) for one in values["tasks"]),
-            "together": None if together is None else Comparison(**together),
+            "tasks": tuple(Comparison.from_json(one) for one in values["tasks"]),
+            "together": None if together is None else Comparison.from_json(together),
         }
-        return cls(**{**values, **compared})
+        return cls(**{field.name: values[field.name] for field in fields(cls)} | compared)
 
 
 def check_tolerance(tolerance: float) -> None:

@@ -1,6 +1,7 @@
 """The arithmetic of the promotion gate."""
 
 import itertools
+import json
 
 import pytest
 
@@ -55,6 +56,7 @@ def test_losses_too_small_to_be_told_from_chance_add_up() -> None:
     assert all(one.passed for one in gate.tasks)
     assert gate.together is not None
     assert (gate.passed, gate.together.rows, gate.together.lost) == (False, 200, 40)
+    assert gate.as_json()["failed"] == ["all tasks"]
     assert str(gate) == "all tasks lost 20.0 points (200 rows, p 9.1e-13) against router@1"
     assert judge({**was}, {**was}, "router@1", 0.0).passed
 
@@ -66,4 +68,8 @@ def test_a_verdict_names_the_worst_losses_and_counts_the_others() -> None:
     assert [one.task for one in gate.failed] == [f"task{number}" for number in reversed(range(7))]
     assert str(gate).startswith("task6 lost 16.0 points (100 rows, p 1.5e-05), task5 lost 15.0 points")
     assert str(gate).endswith(", task2 lost 12.0 points (100 rows, p 0.00024), and 2 more against router@3")
-    assert Gate.from_json(gate.as_json()) == gate
+    document = gate.as_json()
+    assert document["failed"] == [one.task for one in gate.failed]
+    assert [one["points"] for one in document["tasks"]] == [10, 11, 12, 13, 14, 15, 16]
+    assert document["together"]["points"] == 13
+    assert Gate.from_json(json.loads(json.dumps(document))) == gate
