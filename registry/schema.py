@@ -1,7 +1,7 @@
 """The tables as SQLAlchemy Core sees them. `migrations/` alone makes the database; a test compares the two.
 
 Rows of every table in `FROZEN` are added and never changed: triggers in the database refuse UPDATE, DELETE
-and REPLACE. Only in `aliases`, `features` and `jobs` do rows change.
+and REPLACE. Only in those in `MOVABLE` do rows change.
 """
 
 from sqlalchemy import (
@@ -265,5 +265,33 @@ Index(
     sqlite_where=jobs.c.state == text("'running'"),
 )
 
-MOVABLE = (features, aliases, jobs)
+users = _table(
+    "users",
+    Column("name", Text, primary_key=True),
+    Column("password", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+
+# Of the secrets in cookies and headers only digests are kept.
+sessions = _table(
+    "sessions",
+    Column("sha256", Text, primary_key=True),
+    Column("user", Text, ForeignKey("users.name"), nullable=False),
+    Column("expires_at", REAL, nullable=False),
+    Column("created_at", Time, nullable=False),
+    _digest("sha256"),
+)
+Index(None, sessions.c.user)
+
+tokens = _table(
+    "tokens",
+    Column("sha256", Text, primary_key=True),
+    Column("user", Text, ForeignKey("users.name"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    UniqueConstraint("user", "name"),
+    _digest("sha256"),
+)
+
+MOVABLE = (features, aliases, jobs, users, sessions, tokens)
 FROZEN = tuple(table for table in metadata.sorted_tables if table not in MOVABLE)

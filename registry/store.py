@@ -48,6 +48,7 @@ from registry.records import (
     RunFacts,
     Task,
 )
+from registry.users import Users
 
 if TYPE_CHECKING:  # Numpy is only imported where tensors are, so that listings do not wait for it.
     from registry.tensors import Tensors
@@ -68,6 +69,7 @@ class Registry:
         self._database = Database(self.home)
         self.blobs = Blobs(self.home / "blobs")
         self.jobs = Jobs(self.home, self._database, self.blobs)
+        self.users = Users(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -295,5 +297,4 @@ class Registry:
 
     def add_features(self, key: str, content: bytes, about: dict[str, Any]) -> None:
         """Caches bytes under `key`, in place of what was there; `about` says what they were computed from."""
-        sha256 = self.blobs.add(content)
-        self._database.write(features.add, key, about, self.blobs, sha256, content)
+        self._database.write(features.add, key, about, self.blobs, self.blobs.add(content), content)
