@@ -13,7 +13,7 @@ from trainer.described import from_json
 from trainer.generations import RouterDesign, joined
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.archive import Archive, TaskRows
-from trainer.routers import Features
+from trainer.routers import Features, Routing
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class RoutedPool:
         hidden = registry.base_model(generation.base_model).hidden_size
         router = generations.thaw(hidden, generation, registry.tensors(generation.name)[0])
         design = from_json(RouterDesign, generation.config["router"])
-        return cls(archive, [registry.expert(name) for name in generation.experts], router, design)
+        # One read for all of them: a generation may have a thousand.
+        known = {expert.name: expert for expert in registry.experts(all_versions=True)}
+        return cls(archive, [known[name] for name in generation.experts], router, design)
 
     def replies(self, rows: TaskRows, places: Sequence[int]) -> Replies:
         """What comes back for some rows."""
@@ -70,13 +72,17 @@ class RoutedPool:
         rows = self.archive.rows(expert)
         return self.replies(rows, rows.places(*HELD_OUT)).right
 
-    def _slots(self, rows: TaskRows, places: Sequence[int]) -> list[int]:
+    def routing(self, rows: TaskRows, places: Sequence[int]) -> Routing:
+        """Where the router sends some rows, and how sure it is."""
         states = None
         if self._design.layers:
             base_model = self.experts[0].base_model
             states = self.archive.features(base_model, rows, self._design.layers, self._design.max_length)
             states = states[list(places)]
         with torch.no_grad():
-            routing = self._router(Features(states, joined(pairs(rows.take(places)))))
-        slots: list[int] = routing.slots[:, 0].tolist()
+            routing: Routing = self._router(Features(states, joined(pairs(rows.take(places)))))
+        return routing
+
+    def _slots(self, rows: TaskRows, places: Sequence[int]) -> list[int]:
+        slots: list[int] = self.routing(rows, places).slots[:, 0].tolist()
         return slots

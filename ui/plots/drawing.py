@@ -64,3 +64,10 @@ def svg(figure: "Figure") -> bytes:
 def plain_legend(axes: "Axes", **where: Any) -> None:
     """A legend without a box."""
     axes.legend(frameon=False, **where)
+
+
+def whole_numbers(axes: "Axes") -> None:
+    """Marks the horizontal axis at whole numbers: there is no generation 1.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,175 @@
+"""Everything that was ever done, in the order of time: one list over many tables, a page at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Text,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
+
+from registry import schema
+from registry.errors import InvalidSettingError
+from registry.names import ROUTER
+
+if TYPE_CHECKING:
+    from registry.store import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that was done."""
+
+    at: datetime
+    kind: str
+    """One of KINDS."""
+    subject: str
+    """Such as `sst2@3`, `router@12`, `sst2/data@2`, `router@production`, `run 7` or `job 5`."""
+    actor: str | None
+    """Who did it, where that is on record."""
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which events: those of some kinds (all, if none is named) that hold the given texts, in any case."""
+
+    kinds: Sequence[str] = ()
+    subject: str = ""
+    actor: str = ""
+    text: str = ""
+    """Somewhere in subject, actor or what."""
+
+
+def events(
+    registry: "Registry", wanted: Wanted | None = None, *, limit: int = 100, offset: int = 0
+) -> tuple[list[Event], int]:
+    """One page of events, newest first, and how many there are on all pages.
+
+    Raises:
+        InvalidSettingError: An unknown kind.
+    """
+    return registry._database.read(_page, wanted or Wanted(), limit, offset)
+
+
+def _page(connection: Connection, wanted: Wanted, limit: int, offset: int) -> tuple[list[Event], int]:
+    unknown = [kind for kind in wanted.kinds if kind not in _TOLD]
+    if unknown:
+        raise InvalidSettingError(f"There is no kind of event {unknown[0]!r}. Kinds: {', '.join(KINDS)}.")
+    found = union_all(*(_TOLD[kind]() for kind in wanted.kinds or KINDS)).subquery()
+    chosen = select(found).where(*_conditions(found, wanted))
+    page = chosen.order_by(found.c.at.desc(), found.c.kind, found.c.subject).limit(limit).offset(offset)
+    rows = connection.execute(page).all()
+    total = connection.scalar(select(func.count()).select_from(chosen.subquery()))
+    return [Event(**row._mapping) for row in rows], total or 0
+
+
+def _conditions(found: Subquery, wanted: Wanted) -> list[ColumnElement[bool]]:
+    columns = found.c
+    conditions = [
+        column.icontains(text, autoescape=True)
+        for column, text in ((columns.subject, wanted.subject), (columns.actor, wanted.actor))
+        if text
+    ]
+    if wanted.text:
+        within = (columns.subject, columns.actor, columns.what)
+        conditions.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in within)))
+    return conditions
+
+
+def _told(
+    kind: str, at: Any, subject: ColumnElement[str], what: ColumnElement[str], actor: Any = None
+) -> Select[Any]:
+    return select(
+        at.label("at"),
+        literal(kind).label("kind"),
+        subject.label("subject"),
+        (null() if actor is None else type_coerce(actor, Text)).label("actor"),
+        type_coerce(what, Text).label("what"),
+    )
+
+
+def _text(*parts: Any) -> ColumnElement[str]:
+    """Columns and texts, one after the other; nothing for what is not there."""
+    whole: ColumnElement[str] = literal("", Text)
+    for part in parts:
+        value = literal(part, Text) if isinstance(part, str) else func.coalesce(part, "")
+        whole = whole.op("||")(type_coerce(value, Text))
+    return whole
+
+
+def _numbered(table: Any) -> ColumnElement[str]:
+    return _text(table.c.task, "@", table.c.version)
+
+
+def _experts() -> Select[Any]:
+    c = schema.experts.c
+    what = _text(
+        "frozen: ", c.adapter, ", ", c.parameters, " parameters, digest ", func.substr(c.sha256, 1, 12),
+        ", from data@", c.dataset, " by run ", c.run,
+    )  # fmt: skip
+    return _told("expert", c.created_at, _numbered(schema.experts), what)
+
+
+def _generations() -> Select[Any]:
+    c = schema.generations.c
+    what = _text("frozen: ", c.router, ", root ", func.substr(c.root, 1, 12), ", by run ", c.run)
+    return _told("generation", c.created_at, _text(f"{ROUTER}@", c.number), what)
+
+
+def _datasets() -> Select[Any]:
+    c = schema.datasets.c
+    what = _text("stored from ", c.source, ", digest ", func.substr(c.sha256, 1, 12))
+    return _told("dataset", c.created_at, _text(c.task, "/data@", c.version), what)
+
+
+def _runs() -> Select[Any]:
+    c = schema.runs.c
+    what = _text(c.kind, " run ended: seed ", c.seed, ", ", func.round(c.seconds, 1), " s")
+    return _told("run", c.finished_at, _text("run ", c.id), what)
+
+
+def _moves() -> Select[Any]:
+    c = schema.alias_events.c
+    target = func.coalesce(c.target, "nothing")
+    previous = func.coalesce(c.previous, "nothing")
+    reason = func.coalesce(func.nullif(_text(": ", c.reason), ": "), "")
+    what = _text(c.action, ": from ", previous, " to ", target, reason)
+    return _told("alias", c.created_at, _text(c.subject, "@", c.name), what, c.actor)
+
+
+def _jobs_asked() -> Select[Any]:
+    c = schema.jobs.c
+    what = _text(c.kind, " asked for", func.coalesce(_text(" ") + c.task, ""))
+    return _told("job", c.created_at, _text("job ", c.id), what, func.json_extract(c.params, "$.actor"))
+
+
+def _jobs_ended() -> Select[Any]:
+    c = schema.jobs.c
+    error = func.coalesce(_text(": ") + func.json_extract(c.error, "$.message"), "")
+    what = _text(c.kind, " ", c.state, " in attempt ", c.attempt, error)
+    return _told("job ended", c.finished_at, _text("job ", c.id), what).where(c.finished_at.is_not(None))
+
+
+_TOLD = {
+    "alias": _moves,
+    "dataset": _datasets,
+    "expert": _experts,
+    "generation": _generations,
+    "job": _jobs_asked,
+    "job ended": _jobs_ended,
+    "run": _runs,
+}
+KINDS = tuple(_TOLD)

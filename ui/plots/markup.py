@@ -1,0 +1,44 @@
+"""SVG written by hand, where a figure library would take a second: boxes, lines, text, links."""
+
+from collections.abc import Iterable
+from xml.sax.saxutils import escape, quoteattr
+
+from ui.plots.drawing import INK
+
+FONT = "system-ui, -apple-system, 'DejaVu Sans', sans-serif"
+LETTER = 0.6
+"""How wide a letter is, in its height; on the safe side for names."""
+
+
+def tag(name: str, *inner: str, **attributes: object) -> str:
+    """An element; `inner` is markup already. An attribute `font_size` is written `font-size`."""
+    given = "".join(f" {key.replace('_', '-')}={quoteattr(str(value))}" for key, value in attributes.items())
+    return f"<{name}{given}>{''.join(inner)}</{name}>" if inner else f"<{name}{given}/>"
+
+
+def text(said: str, x: float, y: float, size: float = 11, **attributes: object) -> str:
+    """A line of text; whatever it holds is text."""
+    return tag("text", plain(said), x=f"{x:.1f}", y=f"{y:.1f}", font_size=size, **attributes)
+
+
+def plain(said: str) -> str:
+    """Text that XML can hold, as text: control characters become replacement characters."""
+    fit = "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in said)
+    return escape(fit.encode("utf-8", "replace").decode("utf-8"))
+
+
+def document(width: float, height: float, parts: Iterable[str], title: str) -> bytes:
+    """A whole picture on transparent ground, its text in the common ink."""
+    whole = tag(
+        "svg",
+        tag("title", plain(title)),
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        width=f"{width:.0f}",
+        height=f"{height:.0f}",
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        font_family=FONT,
+        fill=INK,
+        role="img",
+    )
+    return whole.encode("utf-8")
