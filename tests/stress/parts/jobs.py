@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
@@ -121,7 +122,7 @@ class Crowd:
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(site)))}
         self._log = (home.parent / "workers.log").open("ab")
         self.workers = [self._start() for _ in range(WORKERS)]
-        self.frozen: dict[int, float] = {}
+        self.frozen: set[int] = set()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -129,22 +130,28 @@ class Crowd:
         )
 
     def mend(self) -> int:
-        """Starts workers in place of the dead, wakes the frozen whose time is over; deaths nobody wanted."""
+        """Starts workers in place of the dead; how many died though nobody had killed them."""
         unasked = 0
         for place, worker in enumerate(self.workers):
             if worker.poll() is not None:
                 unasked += worker.returncode != -signal.SIGKILL
                 self.workers[place] = self._start()
-        for process, until in list(self.frozen.items()):
-            if time.monotonic() > until:
-                del self.frozen[process]
-                hit(process, signal.SIGCONT)
         return unasked
 
     def freeze(self, process: int) -> None:
-        """Stops a process for longer than a lease."""
+        """Stops a process for longer than a lease.
+
+        A clock wakes it, since whoever looks into the database may have to wait for a lock that it holds.
+        """
         hit(process, signal.SIGSTOP)
-        self.frozen[process] = time.monotonic() + LEASE * 1.6
+        self.frozen.add(process)
+        clock = threading.Timer(LEASE * 1.6, self._wake, [process])
+        clock.daemon = True
+        clock.start()
+
+    def _wake(self, process: int) -> None:
+        hit(process, signal.SIGCONT)
+        self.frozen.discard(process)
 
     def attempts(self) -> list[int]:
         """The processes that do the work."""
