@@ -1,11 +1,12 @@
 """`jobs` and `worker`: work that was asked for, and who does it."""
 
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ui.group import Finite, RegistryGroup, Session, common_options, pass_session
+from ui.views.jobs import job_json, summary
 
 if TYPE_CHECKING:
     from registry import Job, Registry
@@ -223,39 +224,3 @@ def _progress(job: "Job") -> dict[str, str]:
     if job.progress is not None and job.state == "running" and job.progress["per_second"]:
         found["pace"] = f"{job.progress['per_second']:,.0f} a second"
     return found
-
-
-def summary(job: "Job") -> str:
-    """How far it is, or why it ended, in a few words."""
-    from ui import present
-
-    if job.error is not None and job.state != "done":
-        return present.plain(job.error["message"], 80)
-    if job.progress is None or job.state == "done":
-        return "-"
-    stage, done, total = (job.progress[name] for name in ("stage", "done", "total"))
-    left = None if job.ended else job.progress["seconds_left"]
-    share = f" {done / total:.0%}" if total else ""
-    return f"{stage}{share}" + (f", {present.duration(left)} left" if left is not None else "")
-
-
-def job_json(job: "Job") -> dict[str, Any]:
-    """What `jobs list --json` and `jobs show --json` print of a job."""
-    result = job.result or {}
-    return {
-        "job": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "attempt": job.attempt,
-        "progress": job.progress,
-        "task": job.task,
-        "expert": result.get("expert"),
-        "error": job.error,
-        "created": job.created_at,
-        "started": job.started_at,
-        "finished": job.finished_at,
-        "cancel_requested": job.cancel_requested,
-        "max_attempts": job.max_attempts,
-        "params": job.params,
-        "result": job.result,
-    }

@@ -1,0 +1,159 @@
+"""One text and what became of it: who was chosen, with which weights, and the answer."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from registry import Registry
+from registry.errors import InvalidSettingError, NotFoundError
+
+if TYPE_CHECKING:
+    from trainer.moe import Prediction
+
+TOP = 8
+"""Experts of a large pool that are shown by name; the others are one line together."""
+MOST_ROWS = 1_000
+"""Rows of a file that are answered while somebody waits."""
+MOST_CHARACTERS = 100_000
+
+# What spreadsheets take for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def list_pools(registry: Registry) -> list[dict[str, Any]]:
+    """The generations that can answer, newest first, each with its experts and what it is called."""
+    names: dict[str, list[str]] = {}
+    for alias in registry.aliases():
+        names.setdefault(alias.target, []).append(alias.ref)
+    return [
+        {
+            "generation": generation.name,
+            "experts": list(generation.experts),
+            "aliases": names.get(generation.name, []),
+        }
+        for generation in reversed(registry.generations())
+    ]
+
+
+def default_pool(registry: Registry) -> str | None:
+    """Who answers when nobody is named: production, else the newest; None when there is no generation."""
+    try:
+        return registry.generation().name
+    except NotFoundError:
+        return None
+
+
+def answer(prediction: "Prediction") -> dict[str, Any]:
+    """One answer as a document; weights from the largest."""
+    return {
+        "text": prediction.text,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "probabilities": largest_first(prediction.probabilities),
+        "task": prediction.task,
+        "expert": prediction.expert,
+        "generation": prediction.generation,
+        "weights": largest_first(prediction.weights),
+        "margin": None if prediction.generation is None else prediction.margin,
+        "cut": prediction.cut,
+    }
+
+
+def largest_first(shares: Mapping[str, float]) -> dict[str, float]:
+    """The same shares in the order of their size; equal ones by name."""
+    return dict(sorted(shares.items(), key=lambda one: (-one[1], one[0])))
+
+
+def top(weights: Mapping[str, float], count: int = TOP) -> list[tuple[str, float]]:
+    """The largest weights, and the sum of the others as one line."""
+    ordered = list(largest_first(weights).items())
+    rest = ordered[count:]
+    if len(rest) < 2:
+        return ordered
+    return [*ordered[:count], (f"{len(rest):,} others", sum(weight for _, weight in rest))]
+
+
+def sentence(given: Mapping[str, Any]) -> str:
+    """An answer in words."""
+    said = f"{given['expert']} answers “{given['label']}”, {given['probability']:.1%} sure."
+    if given["generation"] is None:
+        said += " It was asked by name; nothing was routed."
+    elif len(given["weights"]) == 1:
+        said += f" It is the only expert of {given['generation']}."
+    else:
+        first, second = list(given["weights"].items())[:2]
+        said += (
+            f" {given['generation']} chose it with weight {first[1]:.1%}, {given['margin']:.1%} ahead of"
+            f" {second[0]}."
+        )
+    return said + (" The text is longer than the limit: its end was not read." if given["cut"] else "")
+
+
+def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """What two generations say of one text, in a sentence."""
+    same_expert, same_label = first["expert"] == second["expert"], first["label"] == second["label"]
+    names = f"{first['generation']} and {second['generation']}"
+    if same_expert and same_label:
+        return f"{names} agree: {first['expert']} answers “{first['label']}”."
+    if same_label:
+        return f"{names} give the same answer by different experts: {first['expert']} and {second['expert']}."
+    routes = "the same expert" if same_expert else f"{first['expert']} and {second['expert']}"
+    return f"{names} differ: “{first['label']}” and “{second['label']}”, by {routes}."
+
+
+def checked(text: str, pair: str | None = None) -> tuple[str, str | None]:
+    """A text, and its pair where there is one.
+
+    Raises:
+        InvalidSettingError: it is empty or too long.
+    """
+    if not text.strip():
+        raise InvalidSettingError("there is no text yet: type one")
+    for one in (text, pair or ""):
+        if len(one) > MOST_CHARACTERS:
+            raise InvalidSettingError(
+                f"a text of {len(one):,} characters is too long: give at most {MOST_CHARACTERS:,}"
+            )
+    return text, pair if pair and pair.strip() else None
+
+
+def check_count(texts: Sequence[object]) -> None:
+    """Raises InvalidSettingError when there are more texts than are answered while somebody waits."""
+    if len(texts) > MOST_ROWS:
+        raise InvalidSettingError(
+            f"{len(texts):,} rows are more than the {MOST_ROWS:,} that are answered here; "
+            "on the command line there is no limit: registry predict --data FILE"
+        )
+
+
+COLUMNS = ("text", "answer", "probability", "expert", "weight", "margin", "cut")
+
+
+def table(answers: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    """Answers as rows under COLUMNS."""
+    return [
+        [
+            one["text"],
+            one["label"],
+            round(one["probability"], 4),
+            one["expert"],
+            round(one["weights"][one["task"]], 4),
+            None if one["margin"] is None else round(one["margin"], 4),
+            "yes" if one["cut"] else "no",
+        ]
+        for one in answers
+    ]
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows as UTF-8 CSV in which no cell is a formula for a spreadsheet: such text gets an apostrophe."""
+    written = io.StringIO(newline="")
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    writer.writerows([[_harmless(cell) for cell in row] for row in rows])
+    return written.getvalue().encode("utf-8")
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA) else cell
