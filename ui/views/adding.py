@@ -1,0 +1,137 @@
+"""A file of rows before it becomes a task: how it was read, what it would give, what it will cost."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from ui import present
+
+if TYPE_CHECKING:
+    from registry import Registry
+    from trainer.data import Preview, TaskData
+    from trainer.settings import ExpertSettings
+
+ROLES = ("text", "text_pair", "label")
+LONGEST_CELL = 200
+"""Characters of a cell that a preview shows."""
+
+
+def base_models(registry: "Registry") -> list[str]:
+    """What an expert can be trained on: what is on record, the newest first, then what is built in."""
+    from trainer.sources import BUILT_INS, DEFAULT
+
+    known = [base.spec for base in reversed(registry.base_models())]
+    return list(dict.fromkeys([*known, DEFAULT, *sorted(BUILT_INS)]))
+
+
+def look(path: str | Path, kind: str | None = None, **columns: str | None) -> "Preview":
+    """A file as the reader takes it."""
+    from trainer import kinds
+    from trainer.data import preview
+
+    return preview(path, kinds.load_all("tasks"), kind=kind, **columns)
+
+
+def document(preview: "Preview") -> dict[str, Any]:
+    """A preview as a page shows it."""
+    columns = [] if preview.table is None else list(preview.table.columns)
+    found: dict[str, Any] = {
+        "source": preview.source,
+        "format": _format(preview),
+        "columns": columns,
+        "head": [[line, *map(_shortened, cells)] for line, cells in preview.head],
+        "refusal": preview.refusal,
+        "findings": list(preview.findings),
+        "kind": None,
+        "roles": {},
+        "labels": {},
+        "rows": {},
+        "lengths": {},
+    }
+    if preview.data is not None:
+        found |= _facts(preview.data)
+    return found
+
+
+def report(shown: Mapping[str, Any]) -> list[str]:
+    """What was understood, in sentences."""
+    if shown["refusal"] is not None:
+        return [f"Not taken. {shown['refusal']}.", *_noticed(shown["findings"])]
+    rows, labels, lengths = shown["rows"], shown["labels"], shown["lengths"]
+    used = ", ".join(f"“{present.plain(column)}” as {role}" for role, column in shown["roles"].items())
+    said = [
+        f"{sum(rows.values()):,} rows can be taken: {rows['train']:,} to train, {rows['validation']:,} to"
+        f" choose the best epoch, {rows['test']:,} to test.",
+        f"Task of the kind {shown['kind']}; columns: {used}.",
+        f"Texts have {lengths['middle']:,} characters in the middle, {lengths['longest']:,} at most.",
+    ]
+    if labels:
+        listed = ", ".join(f"{present.plain(name)} ({count:,})" for name, count in list(labels.items())[:12])
+        more = f" and {len(labels) - 12:,} more" if len(labels) > 12 else ""
+        said.append(f"{len(labels):,} labels: {listed}{more}.")
+    return said + _noticed(shown["findings"])
+
+
+def cost(
+    registry: "Registry", data: "TaskData", base_model: str | None, settings: "ExpertSettings"
+) -> dict[str, Any]:
+    """What the training will take, as a document."""
+    from trainer.estimates import estimate
+
+    return asdict(estimate(registry, data, base_model, settings))
+
+
+def cost_in_words(cost: Mapping[str, Any]) -> str:
+    """What the training will take, as sentences."""
+    measured = ", ".join(cost["measured_on"])
+    basis = f"measured on {measured}" if measured else "a default, nothing is on record for this base model"
+    size = (
+        f"About {cost['parameters']:,} parameters, like {cost['like']}."
+        if cost["parameters"] is not None
+        else "How many parameters it has is known once the base model is loaded."
+    )
+    return (
+        f"{size} At most {cost['epochs']} epochs of {cost['rows']:,} rows, about"
+        f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({basis})."
+    )
+
+
+def settings_from(**given: Any) -> dict[str, Any]:
+    """The settings that were chosen, whole numbers as such; what is empty is left to the defaults."""
+    chosen = {name: value for name, value in given.items() if value not in (None, "")}
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in chosen.items()
+    }
+
+
+def _facts(data: "TaskData") -> dict[str, Any]:
+    lengths = [len(row.text) for row in data.rows]
+    target = Counter(row.values.get("label", "") for row in data.rows) if data.labels else Counter[str]()
+    return {
+        "kind": data.kind,
+        "roles": dict(data.columns),
+        "labels": dict(target.most_common()),
+        "rows": data.counts(),
+        "lengths": {"middle": round(median(lengths)), "longest": max(lengths)},
+    }
+
+
+def _format(preview: "Preview") -> str | None:
+    """The file's format, in words."""
+    if preview.table is None:
+        return None
+    separated = [one for one in preview.table.findings if one.startswith("cells are separated by")]
+    name = Path(preview.source).suffix.lower()
+    return f"text table, {separated[0]}" if separated else f"{name.removeprefix('.') or 'text'} table"
+
+
+def _noticed(findings: Sequence[str]) -> list[str]:
+    return [f"Noticed: {present.plain(finding)}." for finding in findings]
+
+
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= LONGEST_CELL else cell[: LONGEST_CELL - 1] + "…"
