@@ -11,7 +11,7 @@ from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
 from ui.commands.predictions import evaluate, predict
 from ui.commands.routers import retrain_router, routers
-from ui.commands.server import ui
+from ui.commands.server import token, ui, user
 from ui.commands.storage import backup, fsck, gc, restore
 from ui.commands.tasks import add_task, tasks
 from ui.group import RegistryGroup, common_options, tell_of_defect
@@ -41,7 +41,7 @@ for command in (
     *(add_task, retrain_router, predict, evaluate),
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
-    *(ui,),
+    *(ui, user, token),
     *(promote, rollback, alias, history),
     *(verify, fsck, gc, backup, restore),
     *(doctor, path, migrate),

@@ -28,11 +28,10 @@ class Context:
     Attributes:
         home: folder of the registry; None for the platform's user data folder.
         device: where generations run: auto, cpu, cuda or mps.
-        log_in: whether only people who are logged in may change anything.
     """
 
-    def __init__(self, home: Path | None = None, *, device: str = "auto", log_in: bool = False) -> None:
-        self.home, self.device, self.log_in = home, device, log_in
+    def __init__(self, home: Path | None = None, *, device: str = "auto") -> None:
+        self.home, self.device = home, device
         self._registry: Registry | None = None
         self._loaded: OrderedDict[str, MoE] = OrderedDict()
         self._opening, self._loading = Lock(), Lock()
@@ -82,17 +81,17 @@ class Context:
         return next((base for base in loaded if base.record.fingerprint == fingerprint), None)
 
     def user(self, request: "gr.Request | None") -> str | None:
-        """Who is logged in, or None; only a server on this machine alone is used without log-in."""
+        """Who is logged in, or None; only a registry without users is used without log-in."""
         name = getattr(request, "username", None)
-        return name if isinstance(name, str) else None
+        return name if isinstance(name, str) and name else None
 
     def require(self, request: "gr.Request | None") -> str | None:
         """Who asks for a change, for its record; every handler that changes anything begins with this.
 
         Raises:
-            NotLoggedInError: nobody is logged in, and this server wants it.
+            NotLoggedInError: nobody is logged in, and there are users.
         """
         user = self.user(request)
-        if self.log_in and user is None:
+        if user is None and self.registry().users.any():
             raise NotLoggedInError("this needs a log-in: open /login, or send a token (registry token add)")
         return user

@@ -1,36 +1,80 @@
-"""The ASGI application: a FastAPI parent, the Gradio app mounted in it, and the guard around both."""
+"""The ASGI application: a FastAPI parent, the Gradio app mounted in it, log-in and guard around both."""
 
+import asyncio
 import os
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
-from registry.disk import private_folder
+from registry.errors import InvalidSettingError, RegistryError
 from ui.browser.context import Context
+from ui.server import uploads
+from ui.server.front_page import FrontPage
 from ui.server.guard import Guard
+from ui.server.logins import WHO, Logins
+from ui.server.metrics import CONTENT_TYPE, Metrics
 from ui.server.settings import Settings
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+_HOUR = 3600.0
 
 
-def create_app(settings: Settings) -> "ASGIApp":
-    """Everything that a server answers."""
+def create_app(settings: Settings) -> ASGIApp:
+    """Everything that a server answers.
+
+    Raises:
+        InvalidSettingError: Others than this machine could reach it, and there is no user to log in.
+        RegistryError: The registry cannot be opened.
+    """
     context = Context(settings.home, device=settings.device)
-    uploads = private_folder(context.registry().cache / "browser")
-    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    registry = context.registry()
+    if settings.public and not registry.users.any():
+        raise InvalidSettingError(
+            f"Others could reach the server at {settings.host}, and nobody can log in. "
+            "Add a user first: registry user add NAME"
+        )
+    metrics = Metrics()
+    parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(context))
+    # Without one of the parent's own, Gradio answers other origins by rules that go by the Host header.
+    parent.add_middleware(CORSMiddleware, allow_origins=[])
+
+    async def healthz(_: Request) -> Response:
+        try:
+            await run_in_threadpool(registry.users.any)
+        except RegistryError:
+            return JSONResponse({"status": "unavailable"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(await run_in_threadpool(metrics.text, registry), media_type=CONTENT_TYPE)
+
+    parent.add_route("/healthz", healthz)
+    parent.add_route("/metrics", show_metrics)
+    _mount(parent, context, settings)
+    return Guard(Logins(FrontPage(parent), lambda: registry.users, settings), settings, metrics)
+
+
+def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
+    """The app itself, under `/`."""
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder(context.registry().cache))
 
     import gradio as gr
 
     from ui.browser.app import build
 
-    parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(
         parent,
         build(context),
         path="/",
         server_name=settings.host,
         server_port=settings.port,
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        auth_dependency=lambda request: request.scope.get(WHO),
         max_file_size=settings.max_upload,
         show_error=False,
         ssr_mode=False,
@@ -38,7 +82,25 @@ def create_app(settings: Settings) -> "ASGIApp":
         mcp_server=False,
         run_history=False,
         footer_links=["api", "settings"],
-        blocked_paths=[str(context.registry().home)],
+        # Fonts of the system: the default ones would come from another host.
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
     )
-    return Guard(parent, settings)
+
+
+def _lifespan(context: Context):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(context))
+        yield
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping
+        context.close()
+
+    return lifespan
+
+
+async def _sweep(context: Context) -> None:
+    while True:
+        await run_in_threadpool(uploads.sweep, uploads.folder(context.registry().cache))
+        await asyncio.sleep(_HOUR)

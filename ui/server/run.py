@@ -1,18 +1,69 @@
 """Serving until asked to stop."""
 
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
 import uvicorn
 
+from registry import Registry
+from registry.errors import InvalidSettingError
 from ui.server.app import create_app
 from ui.server.settings import Settings
+from ui.server.worker import Companion
+
+GRACE = 3
+"""Seconds for requests that are being answered when the server is asked to stop."""
+CONNECTIONS = 1000
 
 
-def serve(settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM."""
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+def serve(settings: Settings, *, ready: Callable[[Settings], None] = lambda _: None) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Args:
+        settings: How; port 0 takes any that is free.
+        ready: Called when connections are taken, with the settings as they came to be.
+
+    Raises:
+        InvalidSettingError: The address cannot be listened on, or nobody could log in.
+        RegistryError: The registry cannot be opened.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listening(settings))
+        settings = replace(settings, port=listener.getsockname()[1])
+        with Registry(settings.home) as registry:
+            home = registry.home
+        app = create_app(settings)
+        if settings.worker:
+            worker = Companion(home)
+            worker.start()
+            stack.callback(worker.stop)
+        ready(settings)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """A socket that takes connections at the address: what is wrong with it is told before anything else."""
+    try:
+        return socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=2048,
+        )
+    except OSError as error:
+        raise InvalidSettingError(
+            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror or error}. "
+            "Choose another with --host or --port."
+        ) from error
