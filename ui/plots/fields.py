@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from ui.plots.drawing import COLOURS
 from ui.plots.markup import LETTER, document, tag, text
 
 WIDE, HIGH = 38, 24
 SIZE = 11
+PALE, STRONG = (226, 236, 245), (11, 93, 148)
+"""Colours of 0 and 1."""
 
 
 def draw(
@@ -55,14 +56,16 @@ def _column(name: str, x: float, y: float, turned: bool) -> str:
 
 
 def _field(x: float, y: float, value: float, said: str) -> str:
-    strength = 0.04 + 0.5 * min(1.0, max(0.0, value))
+    """An opaque box, so that its number stands out on any ground."""
+    strength = min(1.0, max(0.0, value))
+    red, green, blue = (round(a + (b - a) * strength) for a, b in zip(PALE, STRONG, strict=True))
     box = tag(
         "rect",
         x=f"{x + 1:.0f}",
         y=f"{y + 1:.0f}",
         width=WIDE - 2,
         height=HIGH - 2,
-        fill=COLOURS[0],
-        fill_opacity=f"{strength:.2f}",
+        fill=f"#{red:02x}{green:02x}{blue:02x}",
     )
-    return box + text(said, x + WIDE / 2, y + HIGH / 2 + 4, SIZE, text_anchor="middle")
+    ink = "#ffffff" if strength > 0.55 else "#14202b"
+    return box + text(said, x + WIDE / 2, y + HIGH / 2 + 4, SIZE, text_anchor="middle", fill=ink)

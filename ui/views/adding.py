@@ -109,12 +109,15 @@ def settings_from(**given: Any) -> dict[str, Any]:
 
 
 def _facts(data: "TaskData") -> dict[str, Any]:
+    from trainer import kinds
+
     lengths = [len(row.text) for row in data.rows]
-    target = Counter(row.values.get("label", "") for row in data.rows) if data.labels else Counter[str]()
+    target = kinds.load("tasks", data.kind).TARGET
+    labels = Counter(row.values[target] for row in data.rows) if data.labels else Counter[str]()
     return {
         "kind": data.kind,
         "roles": dict(data.columns),
-        "labels": dict(target.most_common()),
+        "labels": dict(labels.most_common()),
         "rows": data.counts(),
         "lengths": {"middle": round(median(lengths)), "longest": max(lengths)},
     }

@@ -16,7 +16,9 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     spread = _Z * _Z / count
     middle = (share + spread / 2) / (1 + spread)
     half = _Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Nothing but the arithmetic of computers keeps the ends of 0 and 1 from being exactly those.
+    low = 0.0 if share == 0 else max(0.0, middle - half)
+    return low, 1.0 if share == 1 else min(1.0, middle + half)
 
 
 def measured(metric: str, value: float, examples: int) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ui import present
@@ -37,6 +38,14 @@ def show_job(registry: "Registry", number: int) -> dict[str, Any]:
     }
 
 
+def facts(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what `show_job` gives, what was asked for and what came of it."""
+    return {
+        name: shown[name]
+        for name in ("params", "result", "error", "attempt", "max_attempts", "created", "started", "finished")
+    }
+
+
 def line(job: "Job") -> dict[str, Any]:
     """A job in a few words."""
     at = job.progress or {}
@@ -55,10 +64,14 @@ def line(job: "Job") -> dict[str, Any]:
         "per_second": at.get("per_second") if job.state == "running" else None,
         "seconds_left": at.get("seconds_left") if job.state == "running" else None,
         "made": made.get("expert") or made.get("generation"),
-        "created": job.created_at,
-        "started": job.started_at,
-        "finished": job.finished_at,
+        "created": _iso(job.created_at),
+        "started": _iso(job.started_at),
+        "finished": _iso(job.finished_at),
     }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat(timespec="seconds")
 
 
 def state_of(one: Mapping[str, Any]) -> str:

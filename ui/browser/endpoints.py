@@ -1,0 +1,32 @@
+"""Functions as named endpoints of the API: plain JSON in and out, errors in one line."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from pydantic import ConfigDict, ValidationError, validate_call
+
+from registry.errors import RegistryError
+from ui.browser.shared import one_line
+
+
+def endpoint(api_name: str, function: Callable[..., Any]) -> None:
+    """Offers `function`, which is to say the types of all it takes and gives, as `/api_name`."""
+    names = list(inspect.signature(function).parameters)
+    checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+
+    @functools.wraps(function)
+    def answer(*given: Any, **named: Any) -> Any:
+        try:
+            return checked(*given, **named)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = wrong["loc"][0]
+            name = names[place] if isinstance(place, int) and place < len(names) else place
+            raise gr.Error(f"{name}: {wrong['msg']}", print_exception=False) from None
+        except RegistryError as error:
+            raise gr.Error(one_line(error), print_exception=False) from None
+
+    gr.api(answer, api_name=api_name)

@@ -1,0 +1,107 @@
+"""The card of a generation: its components, and what they show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from ui.browser.opening import table
+from ui.browser.pictures import picture
+from ui.browser.shared import command, same_as
+from ui.plots import confusion as plot
+from ui.present import number, value
+from ui.views.intervals import percent, with_interval
+from ui.views.routers import METRICS
+
+GATE = ("task", "rows", "before", "after", "lost", "gained", "p", "passed")
+PAIRS = ("rows of", "sent to", "rows", "share")
+PAIRS_SHOWN = 200
+
+
+def components() -> tuple[list[gr.components.Component], gr.Dataframe]:
+    """All of them, empty, in the order of `values`; and the table of what was mixed up."""
+    with gr.Row():
+        facts = table("Card", "field", "value")
+        per_task = table("Test rows by task", "task", *(name.replace("_", " ") for name in METRICS))
+    verdict = gr.Textbox(label="What the gate said", interactive=False)
+    gate = table("The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250)
+    heat = gr.Plot(label="Where test rows were sent", show_label=False)
+    pairs = table("Mixed up: choose a row to read the texts", *PAIRS, numbers=("rows",), height=250)
+    return [facts, per_task, verdict, gate, heat, pairs, *same_as()], pairs
+
+
+def values(found: Mapping[str, Any], mixed: Mapping[str, Any]) -> list[Any]:
+    """What they show of `ui.views.routers.show_generation` and `ui.views.routing.show_confusion`."""
+    gate = found["gate"]
+    return [
+        _facts(found),
+        [
+            [task, *(with_interval(measured.get(name)) for name in METRICS)]
+            for task, measured in found["per_task"].items()
+        ],
+        _verdict(gate),
+        [] if gate is None else _gate(gate),
+        picture(plot.draw(mixed)) if mixed["tasks"] else None,
+        [
+            [pair["task"], pair["sent"], pair["rows"], percent(pair["share"])]
+            for pair in mixed["pairs"][:PAIRS_SHOWN]
+        ],
+        command("show", found["name"]),
+        f"from registry import Registry\n\nprint(Registry().generation({found['name']!r}))",
+    ]
+
+
+def blank() -> list[Any]:
+    """What they show when there is no generation."""
+    return [[], [], "", [], None, [], "", ""]
+
+
+def _facts(found: Mapping[str, Any]) -> list[list[str]]:
+    facts: dict[str, Any] = {
+        "name": found["name"],
+        "router": found["router"],
+        "aliases": found["aliases"],
+        "follows": found["parent"],
+        "experts": found["experts"],
+    }
+    facts |= {name.replace("_", " "): with_interval(found["test"].get(name)) for name in METRICS}
+    facts |= {
+        "cost of the fit": f"{found['seconds']:.1f} s",
+        "parameters": found["parameters"],
+        "digest (SHA-256)": found["sha256"],
+        "root of its manifest": found["root"],
+        "made (UTC)": found["created_at"],
+    }
+    facts |= {f"setting {name.replace('_', ' ')}": given for name, given in found["settings"].items()}
+    return [[name, value(given)] for name, given in facts.items()]
+
+
+def _verdict(gate: Mapping[str, Any] | None) -> str:
+    if gate is None:
+        return "It was not asked."
+    if gate["problem"] is not None:
+        return f"Not compared: {gate['problem']}"
+    if gate["against"] is None:
+        return "Passed: nothing was in production to compare with."
+    verdict = "Passed" if gate["passed"] else "Refused"
+    return (
+        f"{verdict}, against {gate['against']}: a task may lose {gate['tolerance']:g} points, or more where "
+        f"chance explains it (p of at least {gate['level']:g})."
+    )
+
+
+def _gate(gate: Mapping[str, Any]) -> list[list[Any]]:
+    compared = sorted(gate["tasks"], key=lambda one: (one["passed"], one["gained"] - one["lost"]))
+    return [
+        [
+            one["task"],
+            one["rows"],
+            percent(one["before"]),
+            percent(one["after"]) if one["answered"] else "left out",
+            one["lost"],
+            one["gained"],
+            number(float(one["p_value"])),
+            "yes" if one["passed"] else "no",
+        ]
+        for one in compared[:200] + ([gate["together"]] if gate["together"] else [])
+    ]

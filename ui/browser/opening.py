@@ -1,0 +1,38 @@
+"""A tab reads what it shows when it is opened, and not before: the page would wait for all of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.context import get_render_context
+
+
+def when_opened(
+    show: Callable[..., object], inputs: Sequence[gr.components.Component], outputs: Sequence[Any]
+) -> None:
+    """Calls `show` each time that the tab which is being built is opened."""
+    tab = get_render_context()
+    while not isinstance(tab, gr.Tab):
+        assert tab is not None, "to be called while a tab is built"
+        tab = tab.parent
+    tab.select(show, list(inputs), list(outputs), api_visibility="private", show_progress="minimal")
+
+
+def table(label: str, *headers: str, numbers: Sequence[str] = (), height: int = 400) -> gr.Dataframe:
+    """A table to read: whatever a cell holds is text, or a number in the columns named."""
+    return gr.Dataframe(
+        headers=list(headers),
+        column_count=len(headers),
+        datatype=["number" if header in numbers else "str" for header in headers],
+        type="array",
+        interactive=False,
+        label=label,
+        wrap=True,
+        max_height=height,
+    )
+
+
+def clicked(event: gr.SelectData) -> str:
+    """The first cell of the row that somebody clicked on: what the row is about."""
+    row = event.row_value
+    return str(row[0]) if row else ""

@@ -1,0 +1,149 @@
+"""Continual matrix: what became of each task while others were added."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from registry.errors import NotFoundError
+from ui.browser.context import Context
+from ui.browser.endpoints import endpoint
+from ui.browser.opening import table, when_opened
+from ui.browser.pictures import picture
+from ui.browser.shared import escape, same_as, warns
+from ui.plots import matrix as plot
+from ui.views import continual as view
+from ui.views.intervals import percent
+
+TITLE = "Continual matrix"
+PLACE = 40
+EMPTY = "There is no router yet. Add tasks in the tab *Add a task*, then fit it: each fit is a column here."
+MEANS = """A task can lose in two ways. **Experts**: their bytes could have changed. They cannot: a version is
+frozen, every generation names it by digest, and the button below reads each file and compares. **Routing**:
+its rows could be sent elsewhere. That is measured, from the first generation that had the expert on."""
+
+
+class Tab:
+    """Its handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    @warns()
+    def show(self, metric: str, text: str, page: float | None, columns: float | None) -> Any:
+        """The matrix as a picture, what was forgotten in a table, and the sums."""
+        try:
+            found = view.show_matrix(
+                self.context.registry(),
+                metric=metric,
+                text=text,
+                offset=view.TASKS * (int(page or 1) - 1),
+                generations=int(columns or view.GENERATIONS),
+            )
+        except NotFoundError:
+            return EMPTY, None, []
+        drawn = picture(plot.draw(found)) if found["tasks"] else None
+        return _sums(found), drawn, [_line(one) for one in found["per_task"]]
+
+    @warns("", [])
+    def check(self) -> Any:
+        """Read every file behind production, and compare it with its digest."""
+        found = view.check_digests(self.context.registry())
+        said = (
+            f"{found['identical']:,} of {found['experts']:,} experts of {found['generation']} are bit for "
+            f"bit what was frozen; its manifest has the root {found['root'][:12]}."
+        )
+        return said, [[one["subject"], one["what"]] for one in found["problems"]]
+
+    def show_matrix(
+        self,
+        generation: str | None = None,
+        metric: str = view.ROUTED,
+        text: str = "",
+        offset: int = 0,
+        tasks: int = view.TASKS,
+        generations: int = view.GENERATIONS,
+    ) -> dict[str, Any]:
+        """Accuracy by task and generation, and what was forgotten; by default of the one in production."""
+        return view.show_matrix(
+            self.context.registry(),
+            generation,
+            metric=metric,
+            text=text,
+            offset=offset,
+            tasks=tasks,
+            generations=generations,
+        )
+
+    def check_digests(self, generation: str | None = None) -> dict[str, Any]:
+        """Reads every file behind a generation and compares it with its digest."""
+        return view.check_digests(self.context.registry(), generation)
+
+
+def build(context: Context) -> None:
+    """The matrix, what was forgotten, and the check of the digests."""
+    tab = Tab(context)
+    with gr.Row():
+        metric = gr.Radio(
+            [(name.replace("_", " "), name) for name in view.METRICS], value=view.ROUTED, label="Accuracy"
+        )
+        text = gr.Textbox(label="Only tasks whose name holds", max_lines=1)
+        page = gr.Number(1, label=f"Page (of {view.TASKS} tasks)", precision=0, minimum=1)
+        columns = gr.Slider(5, 200, view.GENERATIONS, step=5, label="Generations at most")
+    said = gr.Markdown(EMPTY)
+    drawn = gr.Plot(label="Task by generation", show_label=False)
+    lines = table(
+        "What became of each task",
+        "task", "expert", "learned in", "then", "now", "experts", "routing", "below its best",
+    )  # fmt: skip
+    gr.Markdown(MEANS)
+    check = gr.Button("Check every digest")
+    checked = gr.Textbox(label="Digests", interactive=False)
+    problems = table("Problems", "what", "is wrong", height=200)
+    shell, python = same_as()
+    shell.value = "registry verify"
+    python.value = "from registry import Registry\n\nprint(Registry().verify())  # an empty list: all is well"
+    given, shown = [metric, text, page, columns], [said, drawn, lines]
+    when_opened(tab.show, given, shown)
+    gr.on(
+        [metric.change, text.submit, page.submit, columns.release],
+        tab.show,
+        given,
+        shown,
+        api_visibility="private",
+    )
+    check.click(tab.check, None, [checked, problems], api_visibility="private")
+    endpoint("show_matrix", tab.show_matrix)
+    endpoint("check_digests", tab.check_digests)
+
+
+def _sums(found: Mapping[str, Any]) -> str:
+    total, shown = found["total"], len(found["tasks"])
+    which = f"{shown:,} of {found['all_tasks']:,} tasks of {escape(found['generation'])}"
+    if not total["tasks"]:
+        return f"{which}. None of them was learned in an earlier generation: nothing can be forgotten yet."
+    return (
+        f"{which}. Of those learned earlier ({total['tasks']:,}), on average: "
+        f"experts **{_points(total['experts'])}**, routing **{_points(total['routing'])}** "
+        f"(backward transfer), **{_points(-total['forgetting'])}** against their best so far (forgetting)."
+    )
+
+
+def _line(one: Mapping[str, Any]) -> list[str]:
+    return [
+        one["task"],
+        one["expert"],
+        one["learned_in"],
+        percent(one["learned"]),
+        percent(one["now"]),
+        _points(one["experts"]),
+        _points(one["routing"]),
+        _points(None if one["forgetting"] is None else -one["forgetting"]),
+    ]
+
+
+def _points(share: float | None) -> str:
+    """A difference of shares in hundredths, with its sign."""
+    if share is None:
+        return "-"
+    return "0 points" if share == 0 else f"{100 * share:+.1f} points"

@@ -1,0 +1,167 @@
+"""Experts: a table of them, and the card of one with what can be done about it."""
+
+from typing import Any
+
+import gradio as gr
+
+from registry.errors import RegistryError
+from ui.browser import expert_card
+from ui.browser.context import Context
+from ui.browser.downloads import copy_of
+from ui.browser.endpoints import endpoint
+from ui.browser.opening import clicked, table, when_opened
+from ui.browser.shared import empty_state, warns
+from ui.present import size
+from ui.views.experts import list_experts, show_expert
+from ui.views.intervals import with_interval
+from ui.views.rows import show_data
+
+TITLE = "Experts"
+PLACE = 20
+HEADERS = ("expert", "kind", "shape", "parameters", "size", "test (95 %)", "aliases", "digest", "made (UTC)")
+
+
+class Tab:
+    """Its handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    @warns()
+    def find(self, text: str, all_versions: bool) -> Any:
+        """The table, and what to do when it is empty."""
+        found = list_experts(self.context.registry(), text=text, all_versions=all_versions)
+        rows = [
+            [
+                one["name"],
+                one["kind"],
+                f"{one['adapter']}, {one['shape']}",
+                one["parameters"],
+                size(one["bytes"]),
+                with_interval(one["test"]),
+                ", ".join(one["aliases"]),
+                one["sha256"][:12],
+                one["created_at"][:16],
+            ]
+            for one in found
+        ]
+        nothing = not found and not text.strip()
+        return gr.Markdown(visible=nothing), rows
+
+    def show_clicked(self, event: gr.SelectData) -> Any:
+        """The card of the row that was chosen."""
+        return self.show(clicked(event))
+
+    @warns()
+    def show(self, name: str) -> Any:
+        """The card of an expert; what of it is damaged is said in its place."""
+        if not name.strip():
+            return ["", *expert_card.blank()]
+        registry = self.context.registry()
+        found = show_expert(registry, name.strip())
+        try:
+            data: dict[str, Any] | str = show_data(
+                registry, found["task"], int(found["dataset"].rpartition("@")[2])
+            )
+        except RegistryError as error:
+            data = str(error)
+        return [found["name"], *expert_card.values(found, data)]
+
+    @warns("")
+    def evaluate(self, name: str, split: str, request: gr.Request) -> str:
+        """Ask a worker to measure an expert."""
+        return self.evaluate_expert(name, split, request)
+
+    @warns("")
+    def promote(self, name: str, alias: str, reason: str, request: gr.Request) -> str:
+        """Let an alias of the task stand for an expert."""
+        return self.promote_expert(name, alias, reason, request)
+
+    @warns()
+    def prepare(self, name: str) -> Any:
+        """The frozen tensors as a file to download."""
+        registry = self.context.registry()
+        expert = registry.expert(name)
+        return gr.DownloadButton(
+            f"Download {expert.name}.safetensors", value=copy_of(registry, expert), interactive=True
+        )
+
+    def list_experts(self, text: str = "", all_versions: bool = False) -> dict[str, Any]:
+        """The newest expert of each task, or every version; those whose name, kind or alias holds `text`."""
+        return {"experts": list_experts(self.context.registry(), text=text, all_versions=all_versions)}
+
+    def show_expert(self, name: str) -> dict[str, Any]:
+        """Everything about one expert: numbers, settings, training curve, lineage, what is damaged."""
+        return show_expert(self.context.registry(), name)
+
+    def show_data(self, task: str, version: int | None = None) -> dict[str, Any]:
+        """A version of a task's rows: counts, balance, lengths, examples."""
+        return show_data(self.context.registry(), task, version)
+
+    def evaluate_expert(self, name: str, split: str, request: gr.Request) -> str:
+        """Puts a measurement in the queue; says which job it is."""
+        from trainer.jobs.evaluate import submit
+
+        self.context.require(request)
+        registry = self.context.registry()
+        job = submit(registry, registry.expert(name).name, split=split, device=self.context.device)
+        return f"Job {job.id} measures {job.params['ref']} on its {split} rows; see the tab Jobs."
+
+    def promote_expert(self, name: str, alias: str, reason: str, request: gr.Request) -> str:
+        """Lets an alias of the task, such as `stable`, stand for an expert."""
+        user = self.context.require(request)
+        registry = self.context.registry()
+        moved = registry.promote(registry.expert(name).name, alias=alias, reason=reason, actor=user)
+        return f"{moved.ref} now stands for {moved.target}."
+
+
+def build(context: Context) -> None:
+    """The table, and below it one card."""
+    tab = Tab(context)
+    nothing = empty_state(
+        "There is no expert yet. Add a first task in the tab *Add a task*: texts and labels are enough.",
+        visible=False,
+    )
+    with gr.Row():
+        text = gr.Textbox(label="Find", placeholder="name, kind, alias or digest", max_lines=1)
+        versions = gr.Checkbox(label="Every version, not only the newest")
+    listed = table("Choose a row to see its card", *HEADERS, numbers=("parameters",))
+    with gr.Row():
+        name = gr.Textbox(label="Expert", placeholder="sst2, sst2@3 or sst2@stable", max_lines=1)
+        show = gr.Button("Show", scale=0)
+    outputs = [name, *expert_card.components()]
+    shown, given = [nothing, listed], [text, versions]
+    when_opened(tab.find, given, shown)
+    gr.on([text.submit, versions.change], tab.find, given, shown, api_visibility="private")
+    listed.select(tab.show_clicked, None, outputs, api_visibility="private")
+    gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
+    done = _actions(tab, name)
+    done.change(tab.find, given, shown, api_visibility="private")
+    for function in (
+        tab.list_experts,
+        tab.show_expert,
+        tab.show_data,
+        tab.evaluate_expert,
+        tab.promote_expert,
+    ):
+        endpoint(function.__name__, function)
+
+
+def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
+    """What can be done about the expert on the card; gives the box that says what was done."""
+    gr.Markdown("### What to do with it")
+    with gr.Row():
+        split = gr.Radio(["test", "validation"], value="test", label="Rows to measure it on")
+        evaluate = gr.Button("Measure it again")
+    with gr.Row():
+        alias = gr.Textbox("stable", label="Alias of its task", max_lines=1)
+        reason = gr.Textbox(label="Why (kept in the history)", max_lines=1)
+        promote = gr.Button("Let the alias stand for it")
+    with gr.Row():
+        prepare = gr.Button("Prepare its file")
+        download = gr.DownloadButton("Download", interactive=False)
+    done = gr.Textbox(label="Done", interactive=False)
+    evaluate.click(tab.evaluate, [name, split], done, api_visibility="private")
+    promote.click(tab.promote, [name, alias, reason], done, api_visibility="private")
+    prepare.click(tab.prepare, name, download, api_visibility="private")
+    return done

@@ -1,0 +1,127 @@
+"""Lineage: what an expert or a generation came from, and what uses it."""
+
+from typing import Any
+
+import gradio as gr
+
+from registry.errors import NotFoundError
+from ui.browser.context import Context
+from ui.browser.endpoints import endpoint
+from ui.browser.opening import clicked, table, when_opened
+from ui.browser.pictures import picture
+from ui.browser.shared import command, same_as, warns
+from ui.cards import card
+from ui.plots import lineage as plot
+from ui.present import value
+from ui.views.lineage import address, link, show_lineage
+
+TITLE = "Lineage"
+PLACE = 70
+EMPTY = "There is nothing to trace yet. Add a first task in the tab *Add a task*; its lineage will be here."
+
+
+class Tab:
+    """Its handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def open(self, name: str) -> Any:
+        """What was shown last, else the generation in production, else any expert."""
+        return self.show(name or self._first())
+
+    @warns()
+    def show(self, name: str) -> Any:
+        """The picture, its boxes as a table, the card of its root, and the same as a command."""
+        if not name.strip():
+            return ["", EMPTY, None, [], [], "", "", ""]
+        registry = self.context.registry()
+        found = show_lineage(registry, name.strip())
+        root = found["root"]
+        return [
+            root,
+            f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes.",
+            picture(plot.svg(registry.lineage(root), link)),
+            [[node["id"], node["kind"].replace("_", " "), node["note"]] for node in found["nodes"]],
+            self._card(root),
+            found["tree"],
+            command("lineage", root),
+            f"from registry import Registry\n\nprint(Registry().lineage({root!r}))",
+        ]
+
+    @warns()
+    def card_of(self, event: gr.SelectData) -> list[list[str]]:
+        """The card of a box that was chosen in the table."""
+        name = clicked(event)
+        if name.startswith("run "):
+            run = self.context.registry().run(int(name.removeprefix("run ")))
+            return [
+                ["run", name],
+                *_flat({"settings": run.settings, "seed": run.seed, "versions": run.versions}),
+            ]
+        return self._card(name)
+
+    def _card(self, name: str) -> list[list[str]]:
+        registry = self.context.registry()
+        task, is_data, version = name.partition("/data@")
+        if is_data:
+            dataset = registry.dataset(task, int(version))
+            facts: dict[str, Any] = {
+                "name": dataset.name,
+                "rows": dataset.rows,
+                "labels": list(dataset.labels),
+                "columns": dataset.columns,
+                "source": dataset.source,
+                "sha256": dataset.sha256,
+            }
+            return _flat(facts)
+        for base in registry.base_models():
+            if base.fingerprint == name:
+                return _flat(
+                    {"name": base.name, "spec": base.spec, "layers": base.layers, "fingerprint": name}
+                )
+        return _flat({key: given for key, given in card(registry, name).items() if key != "gate"})
+
+    def _first(self) -> str:
+        registry = self.context.registry()
+        try:
+            return registry.generation().name
+        except NotFoundError:
+            return next((expert.name for expert in registry.experts()), "")
+
+    def show_lineage(self, name: str) -> dict[str, Any]:
+        """The graph around an expert or a generation: nodes, edges, a tree, a Mermaid flowchart."""
+        return show_lineage(self.context.registry(), name)
+
+
+def build(context: Context) -> None:
+    """A name, the picture, its boxes, and the card of one."""
+    tab = Tab(context)
+    with gr.Row():
+        name = gr.Textbox(
+            label="Expert or generation", placeholder="sst2@3, router@12, router@production", max_lines=1
+        )
+        go = gr.Button("Show", scale=0)
+    said = gr.Markdown(EMPTY)
+    graph = gr.Plot(label="Lineage", show_label=False)
+    with gr.Row():
+        nodes = table("Boxes: choose one to see its card", "name", "kind", "about")
+        facts = table("Card", "field", "value")
+    with gr.Accordion("As a tree", open=False):
+        tree = gr.Textbox(label="Tree", lines=8, interactive=False)
+    shell, python = same_as()
+    shown = [name, said, graph, nodes, facts, tree, shell, python]
+    when_opened(tab.open, [name], shown)
+    gr.on([go.click, name.submit], tab.show, [name], shown, api_visibility="private")
+    nodes.select(tab.card_of, None, facts, api_visibility="private")
+    endpoint("show_lineage", tab.show_lineage)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    rows: list[list[str]] = []
+    for key, given in values.items():
+        if isinstance(given, dict):
+            rows += _flat(given, f"{prefix}{key}.")
+        else:
+            rows.append([prefix + key, value(given)])
+    return rows
