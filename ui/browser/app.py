@@ -8,9 +8,7 @@ from typing import Protocol, cast
 import gradio as gr
 
 from ui.browser import tabs
-from ui.browser.context import Context
-
-NAME = "Expert Registry"
+from ui.browser.context import NAME, Context
 
 
 class Tab(Protocol):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from trainer.base_model import BaseModel
     from trainer.moe import MoE
 
+NAME = "Expert Registry"
+
 KEPT = 3
 """Generations kept in memory, so that two can be compared while a third is shown."""
 

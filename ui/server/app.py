@@ -1,6 +1,7 @@
 """The ASGI application: a FastAPI parent, the Gradio app mounted in it, log-in and guard around both."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,8 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from registry.errors import InvalidSettingError, RegistryError
-from ui.browser.context import Context
+from ui.browser.context import NAME, Context
 from ui.server import uploads
+from ui.server.answers import plain
 from ui.server.front_page import FrontPage
 from ui.server.guard import Guard
 from ui.server.logins import WHO, Logins
@@ -56,7 +58,7 @@ def create_app(settings: Settings) -> ASGIApp:
     parent.add_route("/healthz", healthz)
     parent.add_route("/metrics", show_metrics)
     _mount(parent, context, settings)
-    return Guard(Logins(FrontPage(parent), lambda: registry.users, settings), settings, metrics)
+    return Guard(Logins(FrontPage(parent, NAME), lambda: registry.users, settings), settings, metrics)
 
 
 def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
@@ -64,6 +66,7 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder(context.registry().cache))
 
     import gradio as gr
+    from gradio.route_utils import FnIndexInferError
 
     from ui.browser.app import build
 
@@ -85,6 +88,20 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
         # Fonts of the system: the default ones would come from another host.
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
     )
+    # Gradio's own routes raise these at requests that no page sends; each would be a trace in the log.
+    mounted = parent.routes[-1].app  # type: ignore[attr-defined]
+    for kind in (TypeError, ValueError, LookupError, AssertionError, AttributeError):
+        mounted.add_exception_handler(kind, _not_understood)
+    mounted.add_exception_handler(FnIndexInferError, _no_such_function)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # A warning for each of them.
+
+
+async def _not_understood(_: Request, error: Exception) -> Response:
+    return plain(400, "This request is not one that a page or a client of the registry sends.")
+
+
+async def _no_such_function(_: Request, error: Exception) -> Response:
+    return plain(404, "There is no function of that name; /gradio_api/info lists them.")
 
 
 def _lifespan(context: Context):  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ui.server.answers import plain
 
 DRAINED = 1 << 31
-DRAINING = 30.0
+DRAINING = 60.0
 """Bytes and seconds for which the rest of a refused body is thrown away: most clients read the answer only
 when they have sent everything, and on a connection that is cut before they find none."""
 

@@ -5,6 +5,7 @@ one copy serves everybody.
 """
 
 import re
+from html import escape
 
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
@@ -18,8 +19,9 @@ _SOCIAL = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>', re.IG
 class FrontPage:
     """Answers `/`; everything else is the app's."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, title: str) -> None:
         self._app = app
+        self._head = f"<title>{escape(title)}</title>".encode()
         self._page: bytes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,4 +43,4 @@ class FrontPage:
         await self._app({**scope, "method": "GET", "headers": headers, "query_string": b""}, receive, collect)
         page = b"".join(parts)
         assert b"<gradio-app" in page, Headers(scope=scope)
-        return _SOCIAL.sub(b"", _INLINE.sub(b"", page))
+        return _SOCIAL.sub(b"", _INLINE.sub(b"", page)).replace(b"<head>", b"<head>\n" + self._head, 1)
