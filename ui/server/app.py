@@ -3,24 +3,25 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from registry.errors import InvalidSettingError, RegistryError
+from registry.errors import InvalidSettingError
 from ui.browser.context import NAME, Context
 from ui.server import uploads
 from ui.server.answers import plain
 from ui.server.front_page import FrontPage
 from ui.server.guard import Guard
 from ui.server.logins import WHO, Logins
-from ui.server.metrics import CONTENT_TYPE, Metrics
+from ui.server.metrics import Metrics
+from ui.server.routes import add_routes
 from ui.server.settings import Settings
 
 _HOUR = 3600.0
@@ -44,21 +45,9 @@ def create_app(settings: Settings) -> ASGIApp:
     parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(context))
     # Without one of the parent's own, Gradio answers other origins by rules that go by the Host header.
     parent.add_middleware(CORSMiddleware, allow_origins=[])
-
-    async def healthz(_: Request) -> Response:
-        try:
-            await run_in_threadpool(registry.users.any)
-        except RegistryError:
-            return JSONResponse({"status": "unavailable"}, 503)
-        return JSONResponse({"status": "ok"})
-
-    async def show_metrics(_: Request) -> Response:
-        return Response(await run_in_threadpool(metrics.text, registry), media_type=CONTENT_TYPE)
-
-    parent.add_route("/healthz", healthz)
-    parent.add_route("/metrics", show_metrics)
+    add_routes(parent, registry, metrics)
     _mount(parent, context, settings)
-    return Guard(Logins(FrontPage(parent, NAME), lambda: registry.users, settings), settings, metrics)
+    return Guard(Logins(FrontPage(parent, NAME), registry.users, settings), settings, metrics)
 
 
 def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
@@ -104,7 +93,7 @@ async def _no_such_function(_: Request, error: Exception) -> Response:
     return plain(404, "There is no function of that name; /gradio_api/info lists them.")
 
 
-def _lifespan(context: Context):  # type: ignore[no-untyped-def]
+def _lifespan(context: Context) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(_sweep(context))

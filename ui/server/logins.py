@@ -59,7 +59,7 @@ class Logins:
     A server that others than this machine reach always asks.
     """
 
-    def __init__(self, app: ASGIApp, users: Callable[[], Users], settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, users: Users, settings: Settings) -> None:
         self._app, self._users, self._settings = app, users, settings
         self._memory, self._attempts = Memory(), Attempts()
         self._limiter: CapacityLimiter | None = None
@@ -94,13 +94,13 @@ class Logins:
         return user
 
     def _any(self, _: str) -> bool:
-        return self._users().any()
+        return self._users.any()
 
     def _of_session(self, secret: str) -> str | None:
-        return self._users().of_session(secret)
+        return self._users.of_session(secret)
 
     def _of_token(self, secret: str) -> str | None:
-        return self._users().of_token(secret)
+        return self._users.of_token(secret)
 
     def _unknown(self, request: Request) -> Response:
         """The page to log in, for people; one line for programs."""
@@ -119,7 +119,7 @@ class Logins:
         if seconds:
             return pages.log_in(wanted, pages.wait_message(seconds), status=429, retry_after=seconds)
         self._limiter = self._limiter or CapacityLimiter(_SCRYPT)
-        secret = await to_thread.run_sync(self._users().log_in, name, password, limiter=self._limiter)
+        secret = await to_thread.run_sync(self._users.log_in, name, password, limiter=self._limiter)
         if secret is None:
             return pages.log_in(wanted, "Unknown name or wrong password.", status=401)
         self._attempts.succeeded(address, name[:100])
@@ -139,7 +139,7 @@ class Logins:
             return pages.log_out(user)
         secret = request.cookies.get(self._cookie)
         if secret:
-            await run_in_threadpool(self._users().log_out, secret)
+            await run_in_threadpool(self._users.log_out, secret)
             self._memory.forget()
         response = RedirectResponse("/login", 303)
         response.delete_cookie(self._cookie, httponly=True, samesite="lax")

@@ -1,5 +1,6 @@
 """Serving until asked to stop."""
 
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from registry.errors import InvalidSettingError
 from ui.server.app import create_app
 from ui.server.settings import Settings
 from ui.server.worker import Companion
+from ui.waiting import handling
 
 GRACE = 3
 """Seconds for requests that are being answered when the server is asked to stop."""
@@ -51,7 +53,13 @@ def serve(settings: Settings, *, ready: Callable[[Settings], None] = lambda _: N
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        # After its own good end uvicorn raises the signal anew; what is left to do here comes after that.
+        with handling(signal.SIGINT, _nothing), handling(signal.SIGTERM, _nothing):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _nothing() -> None:
+    pass
 
 
 def _listening(settings: Settings) -> socket.socket:

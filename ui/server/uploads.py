@@ -20,7 +20,7 @@ def sweep(uploads: Path, kept: float = KEPT) -> int:
     """Removes what is older; returns how many."""
     removed = 0
     for path in uploads.iterdir():
-        with suppress(FileNotFoundError):  # Gradio removes files at the same time.
+        with suppress(OSError):  # Gradio removes files at the same time.
             if path.stat().st_mtime < time.time() - kept:
                 removed += 1
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
