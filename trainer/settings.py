@@ -4,7 +4,7 @@ model."""
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from registry.canonical import canonical_json
 from registry.errors import InvalidSettingError
@@ -74,6 +74,25 @@ class ExpertSettings:
             patience=self.patience,
             seed=self.seed,
         )
+
+
+def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
+    """Settings from outside, such as a form or an API: names and types are checked too.
+
+    Raises:
+        InvalidSettingError: an unknown name, a value of another type or out of range.
+    """
+    hints = get_type_hints(ExpertSettings)
+    for name, value in given.items():
+        if name not in hints:
+            raise InvalidSettingError(f"there is no setting {name!r}; known: {', '.join(hints)}")
+        allowed = get_args(hints[name]) or (hints[name],)
+        if float in allowed:
+            allowed = (*allowed, int)
+        if not isinstance(value, allowed) or isinstance(value, bool):
+            wanted = "a text" if str in allowed else "a number" if float in allowed else "a whole number"
+            raise InvalidSettingError(f"{name.replace('_', ' ')} {value!r} must be {wanted}")
+    return ExpertSettings(**given)
 
 
 def default_epochs(rows: int) -> int:

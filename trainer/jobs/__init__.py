@@ -10,12 +10,15 @@
 A result is a JSON document: what the command prints with `--json`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
 from registry.canonical import sha256_of
+from registry.errors import ConflictError, InvalidSettingError
 from trainer.data import TaskData
+from trainer.settings import settings_of
 
 
 def describe(rows: TaskData) -> dict[str, Any]:
@@ -34,3 +37,31 @@ def given(registry: Registry, job: Job) -> TaskData:
     """The rows that a job was given."""
     facts = {name: value for name, value in job.params["rows"].items() if name != "sha256"}
     return TaskData.from_jsonl(registry.jobs.input(job), **facts)
+
+
+def clone(registry: Registry, number: int, settings: Mapping[str, Any] | None = None) -> Job:
+    """Asks once more for what a job was asked for.
+
+    Args:
+        settings: take the place of its own, in kinds of jobs that have settings.
+
+    Raises:
+        ConflictError: its rows are not kept any more.
+        InvalidSettingError: it has no such settings.
+    """
+    job = registry.jobs.get(number)
+    params = dict(job.params)
+    if settings is not None:
+        if "settings" not in params:
+            raise InvalidSettingError(f"Job {number} ({job.kind}) has no settings that could be changed.")
+        settings_of(settings)
+        params["settings"] = dict(settings)
+    if not all(registry.blobs.has(sha256) for sha256 in job.inputs):
+        raise ConflictError(f"The rows of job {number} are not kept any more. Ask for it anew.")
+    return registry.jobs.enqueue(
+        job.kind,
+        params,
+        inputs=[registry.blobs.get(sha256) for sha256 in job.inputs],
+        task=job.task,
+        exclusive_key=job.exclusive_key,
+    )

@@ -10,14 +10,14 @@ Curve = Sequence[Mapping[str, Any]]
 
 def losses(curve: Curve) -> bytes:
     """Loss on training and validation rows by epoch."""
-    return _lines(curve, {"loss": "training", "validation_loss": "validation"}, "loss")
+    return _lines(curve, {"loss": "training", "validation_loss": "validation"}, "Loss by epoch")
 
 
 def scores(curve: Curve) -> bytes:
     """Every other number of the validation rows by epoch, such as accuracy."""
     names = [name for name in (curve[-1] if curve else {}) if name.startswith("validation_")]
     metrics = {name: name.removeprefix("validation_") for name in names if name != "validation_loss"}
-    return _lines(curve, metrics, "validation")
+    return _lines(curve, metrics, "Validation score by epoch")
 
 
 def _lines(curve: Curve, names: Mapping[str, str], what: str) -> bytes:
@@ -35,7 +35,7 @@ def _lines(curve: Curve, names: Mapping[str, str], what: str) -> bytes:
             linestyle=("-", "--")[place % 2],
         )
     axes.set_xlabel("epoch")
-    axes.set_ylabel(what)
+    axes.set_title(what, loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True)
     if names:

@@ -7,7 +7,7 @@ from ui.plots.drawing import COLOURS, INK, canvas, svg
 
 def weights(shares: Sequence[tuple[str, float]], chosen: str | None = None) -> bytes:
     """Bars from the top down in the order given, each with its figure; the chosen one is hatched too."""
-    figure, axes = canvas(6.4, 0.7 + 0.36 * len(shares))
+    figure, axes = canvas(6.4, 0.8 + 0.36 * len(shares))
     places = range(len(shares))
     drawn = axes.barh(
         places,
@@ -29,7 +29,7 @@ def weights(shares: Sequence[tuple[str, float]], chosen: str | None = None) -> b
     axes.invert_yaxis()
     axes.set_xlim(0, 1.22)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_xlabel("weight of the router")
+    axes.set_title("Weights of the router", loc="left")
     return svg(figure)
 
 

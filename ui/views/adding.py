@@ -61,11 +61,10 @@ def report(shown: Mapping[str, Any]) -> list[str]:
     if shown["refusal"] is not None:
         return [f"Not taken. {shown['refusal']}.", *_noticed(shown["findings"])]
     rows, labels, lengths = shown["rows"], shown["labels"], shown["lengths"]
-    used = ", ".join(f"“{present.plain(column)}” as {role}" for role, column in shown["roles"].items())
     said = [
         f"{sum(rows.values()):,} rows can be taken: {rows['train']:,} to train, {rows['validation']:,} to"
         f" choose the best epoch, {rows['test']:,} to test.",
-        f"Task of the kind {shown['kind']}; columns: {used}.",
+        f"A task of the kind {shown['kind']}.",
         f"Texts have {lengths['middle']:,} characters in the middle, {lengths['longest']:,} at most.",
     ]
     if labels:
@@ -73,6 +72,13 @@ def report(shown: Mapping[str, Any]) -> list[str]:
         more = f" and {len(labels) - 12:,} more" if len(labels) > 12 else ""
         said.append(f"{len(labels):,} labels: {listed}{more}.")
     return said + _noticed(shown["findings"])
+
+
+def headers(shown: Mapping[str, Any]) -> list[str]:
+    """The head of the preview's table: each column with the role it plays."""
+    roles = {column: role.replace("_", " ") for role, column in shown["roles"].items()}
+    otherwise = "not used" if roles else "column"
+    return ["line", *(f"{column} ({roles.get(column, otherwise)})" for column in shown["columns"])]
 
 
 def cost(
@@ -97,6 +103,25 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
         f"{size} At most {cost['epochs']} epochs of {cost['rows']:,} rows, about"
         f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({basis})."
     )
+
+
+def naming(registry: "Registry", name: str) -> str:
+    """What a task's name leads to.
+
+    Raises:
+        InvalidSettingError: a task cannot be called that.
+    """
+    from registry.names import check_task
+
+    versions = [one.version for one in registry.experts(all_versions=True) if one.task == check_task(name)]
+    if not versions:
+        return f"A new task; its first expert will be {name}@1."
+    return f"There is a task {name}: its next expert will be {name}@{max(versions) + 1}; older ones stay."
+
+
+def told_by_name(error: Exception, path: str) -> str:
+    """What an error says of an uploaded file, under the name that people know."""
+    return str(error).replace(path, Path(path).name)
 
 
 def settings_from(**given: Any) -> dict[str, Any]:
