@@ -1,6 +1,8 @@
 """The form of a new task: the file with its columns, and the settings of its training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import gradio as gr
 
@@ -43,33 +45,45 @@ class File:
 
 
 def build_settings() -> dict[str, gr.components.Component]:
-    """A component for each field of `ExpertSettings`; what is left empty is settled by its default."""
+    """A component for each field of `ExpertSettings`. A page has no empty number: 0 stands for the default of
+    those that have none of their own."""
 
     def number(label: str, value: float | None, whole: bool = True) -> gr.Number:
-        return gr.Number(value, label=label, precision=0 if whole else None)
+        return gr.Number(value or 0, label=label, precision=0 if whole else None)
 
     with gr.Row():
-        epochs = number("Epochs at most (empty: 3 to 12, the fewer rows the more)", DEFAULTS.epochs)
+        epochs = number("Epochs at most (0: 3 to 12, the fewer rows the more)", DEFAULTS.epochs)
         length = number("Tokens of a text that are read", DEFAULTS.max_length)
         seed = number("Seed", DEFAULTS.seed)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
             adapter = gr.Dropdown(kinds.names("adapters"), value=DEFAULTS.adapter, label="Kind of adapter")
             preset = gr.Textbox(DEFAULTS.preset, label="Preset of its shape", max_length=100)
-            rank = number("Rank (empty: the adapter's own)", DEFAULTS.rank)
-            alpha = number("Alpha (empty: the adapter's own)", DEFAULTS.alpha, whole=False)
+            rank = number("Rank (0: the adapter's own)", DEFAULTS.rank)
+            alpha = number("Alpha (0: the adapter's own)", DEFAULTS.alpha, whole=False)
         with gr.Row():
-            layer = number("First layer that is adapted (empty: a quarter up)", DEFAULTS.first_layer)
+            layer = number("First layer that is adapted (0: a quarter up)", DEFAULTS.first_layer)
             batch = number("Rows a step", DEFAULTS.batch_size)
             patience = number("Epochs without gain before it stops", DEFAULTS.patience)
         with gr.Row():
-            rate = number("Learning rate (empty: the adapter's own)", DEFAULTS.learning_rate, whole=False)
+            rate = number("Learning rate (0: the adapter's own)", DEFAULTS.learning_rate, whole=False)
             head = number("Learning rate of the head", DEFAULTS.head_learning_rate, whole=False)
     return {
         "epochs": epochs, "max_length": length, "seed": seed, "adapter": adapter, "preset": preset,
         "rank": rank, "alpha": alpha, "first_layer": layer, "batch_size": batch, "patience": patience,
         "learning_rate": rate, "head_learning_rate": head,
     }  # fmt: skip
+
+
+def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that differ from the defaults, as `ExpertSettings` takes them."""
+    found = {}
+    for name, value in given.items():
+        default = getattr(DEFAULTS, name)
+        if value in (None, "") or (value == 0 and default is None) or value == default:
+            continue
+        found[name] = int(value) if isinstance(value, float) and value.is_integer() else value
+    return found
 
 
 def columns_of(kind: str | None, *columns: str | None) -> dict[str, str | None]:

@@ -124,15 +124,6 @@ def told_by_name(error: Exception, path: str) -> str:
     return str(error).replace(path, Path(path).name)
 
 
-def settings_from(**given: Any) -> dict[str, Any]:
-    """The settings that were chosen, whole numbers as such; what is empty is left to the defaults."""
-    chosen = {name: value for name, value in given.items() if value not in (None, "")}
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in chosen.items()
-    }
-
-
 def _facts(data: "TaskData") -> dict[str, Any]:
     from trainer import kinds
 

@@ -15,7 +15,7 @@ from ui.browser.endpoints import endpoint
 from ui.browser.opening import when_opened
 from ui.browser.progress import LOOK, Panel, chosen
 from ui.browser.shared import escape, one_line, warns
-from ui.browser.task_form import BY_NAME, DEFAULTS, File, build_settings, columns_of
+from ui.browser.task_form import BY_NAME, File, build_settings, columns_of, settings_from
 from ui.views import adding as view
 from ui.views import jobs
 
@@ -34,7 +34,8 @@ class Tab:
         if file is None:
             return [None, "", gr.Dataframe(visible=False), *[gr.skip()] * 3, gr.Button(interactive=False)]
         shown = view.document(view.look(file, **columns_of(*columns)))
-        choices = [BY_NAME, *shown["columns"]]
+        # Between quotes, since Gradio translates choices that are words of its own, such as "label".
+        choices = [(BY_NAME, BY_NAME), *((f"“{column}”", column) for column in shown["columns"])]
         head = {"headers": view.headers(shown), "data": shown["head"]}
         return [
             shown,
@@ -52,7 +53,7 @@ class Tab:
         if data is None:
             return ""
         try:
-            settings = settings_of(view.settings_from(**given))
+            settings = settings_of(settings_from(given))
             return view.cost_in_words(view.cost(self.context.registry(), data, base, settings))
         except RegistryError as error:
             return one_line(error)
@@ -77,7 +78,7 @@ class Tab:
         self.context.require(request)
         if file is None:
             raise NotFoundError("there is no file yet: choose one")
-        settings = view.settings_from(**given)
+        settings = settings_from(given)
         settings_of(settings)
         try:
             job = training.submit(
@@ -85,7 +86,7 @@ class Tab:
                 file,
                 name=name or None,
                 base_model=base or None,
-                settings={key: value for key, value in settings.items() if value != getattr(DEFAULTS, key)},
+                settings=settings,
                 device=self.context.device,
                 **columns,
             )
