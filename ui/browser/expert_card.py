@@ -5,10 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from ui.browser.opening import table
+from ui.browser.opening import FIELDS, table
 from ui.browser.pictures import picture
 from ui.browser.shared import command, same_as
 from ui.plots import curve
+from ui.present import rows as rows_in_order
 from ui.present import size, value
 from ui.views.intervals import percent, with_interval
 
@@ -30,14 +31,14 @@ def components() -> list[gr.components.Component]:
     """All of them, empty, in the order of `values`."""
     damage = gr.Textbox(label="Damaged", visible=False, interactive=False)
     with gr.Row():
-        facts = table("Card", "field", "value")
+        facts = table("Card", "field", "value", widths=FIELDS)
         with gr.Column():
-            data = table("Data", "field", "value", height=200)
+            data = table("Data", "field", "value", height=200, widths=FIELDS)
             balance = table("Labels", "label", "rows", "share", numbers=("rows",), height=200)
-    examples = table("Some of its rows", "label", "text", "second text")
+    examples = table("Some of its rows", "label", "text", "second text", widths=("20%", "50%", "30%"))
     with gr.Row():
-        losses = gr.Plot(label="Loss by epoch")
-        scores = gr.Plot(label="Score by epoch")
+        losses = gr.Plot(label="Loss by epoch", show_label=False)
+        scores = gr.Plot(label="Score by epoch", show_label=False)
     measured = table("Measured", "when (UTC)", "split", "metric", "value (95 %)", "rows", numbers=("rows",))
     with gr.Accordion("Lineage, up and down", open=False):
         tree = gr.Textbox(label="Lineage", lines=6, interactive=False)
@@ -89,7 +90,7 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
 
 def _data(data: Mapping[str, Any]) -> list[list[str]]:
     facts: dict[str, Any] = {"name": data["name"], "source": data["source"]}
-    facts |= {f"{split} rows": count for split, count in data["rows"].items()}
+    facts |= {f"{split} rows": count for split, count in rows_in_order(data["rows"]).items()}
     facts |= {f"characters, {name}": given for name, given in (data["characters"] or {}).items()}
     facts |= {f"column of {role}": column for role, column in data["columns"].items()}
     rows = [[name, value(given)] for name, given in facts.items()]

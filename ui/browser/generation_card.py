@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui.browser.opening import table
+from ui.browser.opening import FIELDS, table
 from ui.browser.pictures import picture
 from ui.browser.shared import command, same_as
 from ui.plots import confusion as plot
@@ -16,13 +16,16 @@ from ui.views.routers import METRICS
 GATE = ("task", "rows", "before", "after", "lost", "gained", "p", "passed")
 PAIRS = ("rows of", "sent to", "rows", "share")
 PAIRS_SHOWN = 200
+BY_TASK = ("22%", "26%", "26%", "26%")
 
 
 def components() -> tuple[list[gr.components.Component], gr.Dataframe]:
     """All of them, empty, in the order of `values`; and the table of what was mixed up."""
     with gr.Row():
-        facts = table("Card", "field", "value")
-        per_task = table("Test rows by task", "task", *(name.replace("_", " ") for name in METRICS))
+        facts = table("Card", "field", "value", widths=FIELDS)
+        per_task = table(
+            "Test rows by task", "task", *(name.replace("_", " ") for name in METRICS), widths=BY_TASK
+        )
     verdict = gr.Textbox(label="What the gate said", interactive=False)
     gate = table("The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250)
     heat = gr.Plot(label="Where test rows were sent", show_label=False)
@@ -84,8 +87,9 @@ def _verdict(gate: Mapping[str, Any] | None) -> str:
     if gate["against"] is None:
         return "Passed: nothing was in production to compare with."
     verdict = "Passed" if gate["passed"] else "Refused"
+    points = "1 point" if gate["tolerance"] == 1 else f"{gate['tolerance']:g} points"
     return (
-        f"{verdict}, against {gate['against']}: a task may lose {gate['tolerance']:g} points, or more where "
+        f"{verdict}, against {gate['against']}: a task may lose {points}, or more where "
         f"chance explains it (p of at least {gate['level']:g})."
     )
 

@@ -18,8 +18,22 @@ def when_opened(
     tab.select(show, list(inputs), list(outputs), api_visibility="private", show_progress="minimal")
 
 
-def table(label: str, *headers: str, numbers: Sequence[str] = (), height: int = 400) -> gr.Dataframe:
-    """A table to read: whatever a cell holds is text, or a number in the columns named."""
+FIELDS = ("35%", "65%")
+"""Widths of a table of names and values, so that long values wrap."""
+
+
+def table(
+    label: str,
+    *headers: str,
+    numbers: Sequence[str] = (),
+    height: int = 400,
+    widths: Sequence[str | int] | None = None,
+) -> gr.Dataframe:
+    """A table to read: whatever a cell holds is text, or a number in the columns named.
+
+    Args:
+        widths: of the columns; where they are given, text wraps instead of running out of sight.
+    """
     return gr.Dataframe(
         headers=list(headers),
         column_count=len(headers),
@@ -29,6 +43,7 @@ def table(label: str, *headers: str, numbers: Sequence[str] = (), height: int = 
         label=label,
         wrap=True,
         max_height=height,
+        column_widths=None if widths is None else list(widths),
     )
 
 

@@ -80,9 +80,10 @@ def shape(config: Mapping[str, Any]) -> str:
     """The shape of an adapter in a few words, from whatever numbers its kind has."""
     found = config.get("architecture", config)
     adapter = found.get("adapter_config", found)
+    # The rank first, which is what people compare; lists show no more.
     words = [
         f"{name.replace('_', ' ')} {value:g}"
-        for name, value in adapter.items()
+        for name, value in sorted(adapter.items(), key=lambda item: item[0] != "rank")
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     if "first_layer" in found:

@@ -13,6 +13,7 @@ from ui.views.audit import list_events
 
 TITLE = "Audit"
 PLACE = 80
+WIDTHS = (180, 110, 170, 90, 650)
 
 
 class Tab:
@@ -59,7 +60,9 @@ def build(context: Context) -> None:
         page = gr.Number(1, label="Page", precision=0, minimum=1)
     find = gr.Button("Find")
     said = gr.Textbox(label="Found", interactive=False)
-    listed = table("Events, newest first", "time (UTC)", "kind", "subject", "actor", "what", height=700)
+    listed = table(
+        "Events, newest first", "time (UTC)", "kind", "subject", "actor", "what", height=700, widths=WIDTHS
+    )
     shell, python = same_as()
     shell.value = command("history", "production")
     python.value = "\n".join(

@@ -19,6 +19,7 @@ from ui.views.rows import show_data
 TITLE = "Experts"
 PLACE = 20
 HEADERS = ("expert", "kind", "shape", "parameters", "size", "test (95 %)", "aliases", "digest", "made (UTC)")
+WIDTHS = (150, 130, 140, 110, 90, 190, 150, 130, 160)
 
 
 class Tab:
@@ -35,8 +36,8 @@ class Tab:
             [
                 one["name"],
                 one["kind"],
-                f"{one['adapter']}, {one['shape']}",
-                one["parameters"],
+                " ".join([one["adapter"], *one["shape"].split(", ")[:1]]),
+                f"{one['parameters']:,}",
                 size(one["bytes"]),
                 with_interval(one["test"]),
                 ", ".join(one["aliases"]),
@@ -56,7 +57,7 @@ class Tab:
     def show(self, name: str) -> Any:
         """The card of an expert; what of it is damaged is said in its place."""
         if not name.strip():
-            return ["", *expert_card.blank()]
+            return ["", gr.Column(visible=False), *expert_card.blank()]
         registry = self.context.registry()
         found = show_expert(registry, name.strip())
         try:
@@ -65,7 +66,7 @@ class Tab:
             )
         except RegistryError as error:
             data = str(error)
-        return [found["name"], *expert_card.values(found, data)]
+        return [found["name"], gr.Column(visible=True), *expert_card.values(found, data)]
 
     @warns("")
     def evaluate(self, name: str, split: str, request: gr.Request) -> str:
@@ -125,17 +126,19 @@ def build(context: Context) -> None:
     with gr.Row():
         text = gr.Textbox(label="Find", placeholder="name, kind, alias or digest", max_lines=1)
         versions = gr.Checkbox(label="Every version, not only the newest")
-    listed = table("Choose a row to see its card", *HEADERS, numbers=("parameters",))
+    listed = table("Choose a row to see its card", *HEADERS, widths=WIDTHS)
     with gr.Row():
         name = gr.Textbox(label="Expert", placeholder="sst2, sst2@3 or sst2@stable", max_lines=1)
         show = gr.Button("Show", scale=0)
-    outputs = [name, *expert_card.components()]
+    with gr.Column(visible=False) as card:
+        parts = expert_card.components()
+        done = _actions(tab, name)
+    outputs = [name, card, *parts]
     shown, given = [nothing, listed], [text, versions]
     when_opened(tab.find, given, shown)
     gr.on([text.submit, versions.change], tab.find, given, shown, api_visibility="private")
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
-    done = _actions(tab, name)
     done.change(tab.find, given, shown, api_visibility="private")
     for function in (
         tab.list_experts,

@@ -7,7 +7,7 @@ import gradio as gr
 from registry.errors import NotFoundError
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import clicked, table, when_opened
+from ui.browser.opening import FIELDS, clicked, table, when_opened
 from ui.browser.pictures import picture
 from ui.browser.shared import command, same_as, warns
 from ui.cards import card
@@ -17,6 +17,9 @@ from ui.views.lineage import address, link, show_lineage
 
 TITLE = "Lineage"
 PLACE = 70
+SHORT = 12
+"""Letters of a fingerprint that tell base models apart."""
+BOXES = ("35%", "20%", "45%")
 EMPTY = "There is nothing to trace yet. Add a first task in the tab *Add a task*; its lineage will be here."
 
 
@@ -42,7 +45,7 @@ class Tab:
             root,
             f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes.",
             picture(plot.svg(registry.lineage(root), link)),
-            [[node["id"], node["kind"].replace("_", " "), node["note"]] for node in found["nodes"]],
+            [_box(node) for node in found["nodes"]],
             self._card(root),
             found["tree"],
             command("lineage", root),
@@ -76,9 +79,14 @@ class Tab:
             }
             return _flat(facts)
         for base in registry.base_models():
-            if base.fingerprint == name:
+            if len(name) >= SHORT and base.fingerprint.startswith(name):
                 return _flat(
-                    {"name": base.name, "spec": base.spec, "layers": base.layers, "fingerprint": name}
+                    {
+                        "name": base.name,
+                        "spec": base.spec,
+                        "layers": base.layers,
+                        "fingerprint": base.fingerprint,
+                    }
                 )
         return _flat({key: given for key, given in card(registry, name).items() if key != "gate"})
 
@@ -105,8 +113,8 @@ def build(context: Context) -> None:
     said = gr.Markdown(EMPTY)
     graph = gr.Plot(label="Lineage", show_label=False)
     with gr.Row():
-        nodes = table("Boxes: choose one to see its card", "name", "kind", "about")
-        facts = table("Card", "field", "value")
+        nodes = table("Boxes: choose one to see its card", "name", "kind", "about", widths=BOXES)
+        facts = table("Card", "field", "value", widths=FIELDS)
     with gr.Accordion("As a tree", open=False):
         tree = gr.Textbox(label="Tree", lines=8, interactive=False)
     shell, python = same_as()
@@ -115,6 +123,12 @@ def build(context: Context) -> None:
     gr.on([go.click, name.submit], tab.show, [name], shown, api_visibility="private")
     nodes.select(tab.card_of, None, facts, api_visibility="private")
     endpoint("show_lineage", tab.show_lineage)
+
+
+def _box(node: dict[str, str]) -> list[str]:
+    is_base = node["kind"] == "base_model"
+    name, note = (node["id"][:SHORT], node["label"]) if is_base else (node["id"], node["note"])
+    return [name, node["kind"].replace("_", " "), note]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[list[str]]:

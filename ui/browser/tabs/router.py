@@ -25,6 +25,9 @@ HEADERS = (
     *("generation", "router", "experts", "sent right", "routed", "own expert"),
     *("fit", "aliases", "gate", "made (UTC)"),
 )
+WIDTHS = (110, 120, 90, 170, 170, 170, 80, 180, 300, 150)
+TEXTS = (140, 480, 250, 120, 90, 120)
+MOVES = (180, 170, 90, 700)
 MISTAKES = ("sent to", "text", "second text", "label", "weight", "weight of its own")
 
 
@@ -71,11 +74,9 @@ class Tab:
         except NotFoundError:
             if name.strip():
                 raise
-            return ["", *generation_card.blank()]
-        return [
-            found["name"],
-            *generation_card.values(found, routing.show_confusion(registry, found["name"])),
-        ]
+            return ["", gr.Column(visible=False), *generation_card.blank()]
+        mixed = routing.show_confusion(registry, found["name"])
+        return [found["name"], gr.Column(visible=True), *generation_card.values(found, mixed)]
 
     @warns()
     def mistakes(self, name: str, event: gr.SelectData) -> Any:
@@ -172,21 +173,24 @@ def build(context: Context) -> None:
         "There is no router yet. Add at least one task in the tab *Add a task*, then fit the router below.",
         visible=False,
     )
-    listed = table("Generations: choose a row to see its card", *HEADERS, numbers=("experts",))
+    listed = table("Generations: choose a row to see its card", *HEADERS, numbers=("experts",), widths=WIDTHS)
     task = gr.Dropdown([ALL], value=ALL, label="Accuracy over the generations, of")
     chart = gr.Plot(label="Accuracy over the generations", show_label=False)
     with gr.Row():
         name = gr.Textbox(label="Generation", placeholder="router@3, or nothing: production", max_lines=1)
         show = gr.Button("Show", scale=0)
-    card, pairs = generation_card.components()
-    outputs = [name, *card]
-    texts = table("The texts that went wrong", *MISTAKES)
-    with gr.Row():
-        calibrate = gr.Button("Measure how sure it is")
-        said = gr.Textbox(label="Calibration", interactive=False)
-    diagram = gr.Plot(label="Reliability diagram", show_label=False)
+    with gr.Column(visible=False) as card:
+        parts, pairs = generation_card.components()
+        texts = table("The texts that went wrong", *MISTAKES, widths=TEXTS)
+        with gr.Row():
+            calibrate = gr.Button("Measure how sure it is")
+            said = gr.Textbox(label="Calibration", interactive=False)
+        diagram = gr.Plot(label="Reliability diagram", show_label=False)
+    outputs = [name, card, *parts]
     done = _actions(tab, name)
-    history = table("What the aliases of the router stood for", "when (UTC)", "alias", "who", "what")
+    history = table(
+        "What the aliases of the router stood for", "when (UTC)", "alias", "who", "what", widths=MOVES
+    )
 
     opened = [nothing, listed, task, chart, history]
     when_opened(tab.open, [task], opened)
