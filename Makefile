@@ -6,9 +6,13 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check stress clean
+.PHONY: setup chromium demo test check stress clean
 
-setup: $(STAMP)
+setup: $(STAMP) chromium
+
+# For the browser tests; where it cannot be installed, they are skipped.
+chromium:
+	.ci/chromium.sh
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -16,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
-demo: setup
+demo: $(STAMP)
 	$(BIN)/python -m ui.demo
 
 test: setup
