@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#7a7a7a"
+INK = "#808080"
 """Text and axes: as far from white as from nearly black."""
 COLOURS = ("#0f83c4", "#d9680f", "#0a9e74", "#b8629e", "#8a7f00", "#c0504d")
 """Told apart by most eyes, those that do not see red and green alike among them."""
