@@ -72,7 +72,7 @@ class Panel:
             return self._said(one_line(error), seen)
         if job == seen:
             return [gr.skip()] * len(self.parts)
-        same = seen is not None and seen["job"] == job["job"]
+        same = isinstance(seen, dict) and seen["job"] == job["job"]
         return [
             view.now(job),
             gr.Slider(value=100 * (job["share"] or 0), visible=job["share"] is not None),

@@ -100,7 +100,7 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
         else "How many parameters it has is known once the base model is loaded."
     )
     return (
-        f"{size} At most {cost['epochs']} epochs of {cost['rows']:,} rows, about"
+        f"{size} At most {cost['epochs']} epoch{'s' * (cost['epochs'] != 1)} of {cost['rows']:,} rows, about"
         f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({basis})."
     )
 

@@ -1,0 +1,128 @@
+"""What the playground says of an answer, and the CSV that no spreadsheet takes for formulas."""
+
+from typing import Any
+
+import pytest
+
+from registry import Registry
+from registry.errors import InvalidSettingError
+from tests.registry.samples import add_expert, add_generation
+from trainer.moe import Prediction
+from ui.views import playground as view
+
+PREDICTION = Prediction(
+    text="a fine film",
+    task="mood",
+    expert="mood@2",
+    label="good",
+    probability=0.875,
+    probabilities={"bad": 0.125, "good": 0.875},
+    weights={"topic": 0.2, "mood": 0.75, "spam": 0.05},
+    margin=0.55,
+    generation="router@3",
+    cut=False,
+)
+
+
+def given(**changes: Any) -> dict[str, Any]:
+    return {**view.answer(PREDICTION), **changes}
+
+
+def test_an_answer_is_a_document_with_the_largest_first() -> None:
+    assert view.answer(PREDICTION) == {
+        "text": "a fine film",
+        "label": "good",
+        "probability": 0.875,
+        "probabilities": {"good": 0.875, "bad": 0.125},
+        "task": "mood",
+        "expert": "mood@2",
+        "generation": "router@3",
+        "weights": {"mood": 0.75, "topic": 0.2, "spam": 0.05},
+        "margin": 0.55,
+        "cut": False,
+    }
+    assert list(view.answer(PREDICTION)["weights"]) == ["mood", "topic", "spam"]
+
+
+def test_an_answer_in_words_names_expert_router_margin_and_runner_up() -> None:
+    assert view.sentence(given()) == (
+        "mood@2 answers “good”, 87.5% sure. router@3 chose it with weight 75.0%, 55.0% ahead of topic."
+    )
+    assert view.sentence(given(weights={"mood": 1.0})).endswith(" It is the only expert of router@3.")
+    assert view.sentence(given(generation=None, margin=None, cut=True)) == (
+        "mood@2 answers “good”, 87.5% sure. It was asked by name; nothing was routed. The text is longer than"
+        " the limit: its end was not read."
+    )
+
+
+def test_of_many_experts_the_top_ones_are_shown_and_the_others_as_one() -> None:
+    weights = {f"task{number:03}": (1_000 - number) / 499_500 for number in range(1_000)}
+    shown = view.top(weights)
+    assert [name for name, _ in shown] == [*(f"task{number:03}" for number in range(8)), "992 others"]
+    assert sum(weight for _, weight in shown) == pytest.approx(sum(weights.values()))
+    assert view.top({"a": 0.4, "b": 0.6}) == [("b", 0.6), ("a", 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({}, "router@3 and router@4 agree: mood@2 answers “good”."),
+        (
+            {"expert": "topic@1"},
+            "router@3 and router@4 give the same answer by different experts: mood@2 and topic@1.",
+        ),
+        ({"label": "bad"}, "router@3 and router@4 differ: “good” and “bad”, by the same expert."),
+        (
+            {"label": "x", "expert": "topic@1"},
+            "router@3 and router@4 differ: “good” and “x”, by mood@2 and topic@1.",
+        ),
+    ],
+)
+def test_two_generations_are_compared_in_a_sentence(second: dict[str, str], said: str) -> None:
+    assert view.comparison(given(), given(generation="router@4", **second)) == said
+
+
+def test_generations_are_listed_newest_first_with_their_experts_and_aliases(registry: Registry) -> None:
+    assert view.list_pools(registry) == []
+    assert view.default_pool(registry) is None
+    add_expert(registry, "mood")
+    add_expert(registry, "topic", number=1)
+    add_generation(registry, "mood@1")
+    add_generation(registry, "mood@1", "topic@1", number=1)
+    registry.promote("router@1")
+    assert view.list_pools(registry) == [
+        {"generation": "router@2", "experts": ["mood@1", "topic@1"], "aliases": []},
+        {"generation": "router@1", "experts": ["mood@1"], "aliases": ["router@production"]},
+    ]
+    assert view.default_pool(registry) == "router@1"
+
+
+def test_texts_that_are_empty_or_too_long_and_too_many_rows_are_refused() -> None:
+    assert view.checked("one", "") == ("one", None)
+    assert view.checked("one", "two") == ("one", "two")
+    with pytest.raises(InvalidSettingError, match="there is no text yet"):
+        view.checked(" \n")
+    with pytest.raises(InvalidSettingError, match="100,001 characters is too long"):
+        view.checked("one", "x" * 100_001)
+    view.check_count(["x"] * 1_000)
+    with pytest.raises(InvalidSettingError, match="1,001 rows are more than the 1,000"):
+        view.check_count(["x"] * 1_001)
+
+
+def test_a_table_of_answers_has_a_row_for_each() -> None:
+    assert view.table([given(), given(generation=None, margin=None, cut=True)]) == [
+        ["a fine film", "good", 0.875, "mood@2", 0.75, 0.55, "no"],
+        ["a fine film", "good", 0.875, "mood@2", 0.75, None, "yes"],
+    ]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =cmd|' /C calc'!A0"])
+def test_no_cell_of_a_download_is_a_formula(text: str) -> None:
+    assert view.to_csv(["text", "weight"], [[text, -0.5]]).decode() in (
+        f"text,weight\r\n'{text},-0.5\r\n",
+        f'text,weight\r\n"\'{text}",-0.5\r\n',
+    )
+
+
+def test_other_cells_of_a_download_stay_as_they_are() -> None:
+    assert view.to_csv(["text"], [["a, b"], ["grüße = 1"]]) == 'text\r\n"a, b"\r\ngrüße = 1\r\n'.encode()
