@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
@@ -111,9 +111,11 @@ class Logins:
     async def _log_in(self, request: Request) -> Response:
         if request.method != "POST":
             return pages.log_in(_wanted(request.query_params.get("next", "")))
-        async with request.form(max_files=0, max_fields=10) as form:
-            name, password, wanted = (str(form.get(field, "")) for field in ("name", "password", "next"))
-        wanted = _wanted(wanted)
+        try:
+            form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=10))
+        except ValueError:
+            return plain(400, "This is not the form to log in.")
+        name, password, wanted = form.get("name", ""), form.get("password", ""), _wanted(form.get("next", ""))
         address = request.client.host if request.client else ""
         seconds = self._attempts.wait(address, name[:100])
         if seconds:

@@ -1,5 +1,6 @@
 """Serving until asked to stop."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -58,6 +59,11 @@ def serve(settings: Settings, *, ready: Callable[[Settings], None] = lambda _: N
             uvicorn.Server(config).run(sockets=[listener])
 
 
+def _reason(error: OSError) -> str:
+    # Python adds the address to what the system says, except where that is no address at all.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+
+
 def _nothing() -> None:
     pass
 
@@ -72,6 +78,6 @@ def _listening(settings: Settings) -> socket.socket:
         )
     except OSError as error:
         raise InvalidSettingError(
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror or error}. "
+            f"Cannot listen on {settings.host} port {settings.port}: {_reason(error)}. "
             "Choose another with --host or --port."
         ) from error
