@@ -102,8 +102,7 @@ class Worker:
         self._killing = True
 
     def _supervise(self, claim: Claim, running: Running) -> None:
-        renewed = around = time.monotonic()
-        asked = None
+        renewed, asked = time.monotonic(), None
         try:
             while not running.wait(LOOK):
                 now = time.monotonic()
@@ -115,9 +114,8 @@ class Worker:
                     if running.awake() and now - renewed >= self._lease / 6:
                         self._registry.jobs.renew(claim, self._lease)
                         renewed = now
-                    if now - around >= self._lease / 6:
-                        self._registry.jobs.recover()  # Those of others, while nobody is free to claim them.
-                        around = now
+                        # Those of others: perhaps nobody is free to claim them and find out.
+                        self._registry.jobs.recover()
                     if asked is None and (self._leaving or job.cancel_requested):
                         running.stop()
                         asked = now
