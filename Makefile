@@ -1,4 +1,4 @@
-# make demo | test | check | stress | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
+# make demo | ui | test | check | stress | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
 PYTHON ?= python3
 # Test processes; each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup chromium demo test check stress clean
+.PHONY: setup chromium demo ui test check stress clean
 
 setup: $(STAMP) chromium
 
@@ -22,6 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python -m ui.demo
+
+# The browser app at http://127.0.0.1:7860/, for the registry in REGISTRY_HOME.
+ui: $(STAMP)
+	$(BIN)/registry ui
 
 test: setup
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
