@@ -11,12 +11,14 @@ from statistics import fmean
 from typing import Any
 
 from registry import Generation, Registry, measured
+from registry.errors import InvalidSettingError
 from registry.names import ROUTER
 
 ROUTED, ORACLE = "routed_accuracy", "oracle_accuracy"
 METRICS = (ROUTED, "routing_accuracy", ORACLE)
 TASKS, GENERATIONS = 40, 30
 """Shown at once."""
+LARGEST = 1_000_000
 
 
 def show_matrix(
@@ -34,7 +36,12 @@ def show_matrix(
     Args:
         text: only tasks whose name holds it; offset: skip so many of them; tasks: show so many.
         generations: so many columns at most, the last being `ref`; the first that has a task counts anyway.
+
+    Raises:
+        NotFoundError: No such generation, or none yet.
+        InvalidSettingError: An unknown accuracy, or a number out of range.
     """
+    _check(metric, offset=(offset, 0), tasks=(tasks, 1), generations=(generations, 1))
     latest = registry.generation(ref)
     versions = {task: int(number) for task, _, number in (name.partition("@") for name in latest.experts)}
     wanted = [task for task in versions if text.strip().lower() in task]
@@ -81,6 +88,14 @@ def check_digests(registry: Registry, ref: str | None = None) -> dict[str, Any]:
         "identical": len(generation.experts) - len(changed),
         "problems": problems,
     }
+
+
+def _check(metric: str, **numbers: tuple[int, int]) -> None:
+    if metric not in METRICS:
+        raise InvalidSettingError(f"Accuracy {metric!r} is unknown. Choose one of {', '.join(METRICS)}.")
+    for name, (given, least) in numbers.items():
+        if not least <= given <= LARGEST:
+            raise InvalidSettingError(f"{name.capitalize()} {given} does not fit: {least} to {LARGEST:,}.")
 
 
 def _line(

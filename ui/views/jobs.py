@@ -64,6 +64,7 @@ def line(job: "Job") -> dict[str, Any]:
         "per_second": at.get("per_second") if job.state == "running" else None,
         "seconds_left": at.get("seconds_left") if job.state == "running" else None,
         "made": made.get("expert") or made.get("generation"),
+        "already": made.get("created") is False,
         "created": _iso(job.created_at),
         "started": _iso(job.started_at),
         "finished": _iso(job.finished_at),
@@ -88,6 +89,8 @@ def now(one: Mapping[str, Any]) -> str:
     said = "" if one["progress"] == "-" else f": {one['progress']}"
     note = f" ({present.plain(one['note'])})" if one["note"] and one["state"] == "running" else ""
     made = f" It made {one['made']}." if one["made"] else ""
+    if one["already"]:
+        made = f" There was nothing to do: that is {one['made']} already."
     return f"{about}{said}{note}".removesuffix(".") + f".{made}"
 
 

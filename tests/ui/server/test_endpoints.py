@@ -75,7 +75,10 @@ def test_what_the_router_does_is_told(looked_at: Server) -> None:
         ("show_lineage", ["router@99"], "There is no generation 'router@99'"),
         ("list_mistakes", ["router@1", "nothing", None], "There is no task of router@1 'nothing'."),
         ("promote_generation", ["router@99", ""], "There is no generation 'router@99'"),
-        ("evaluate_expert", ["mood", "train"], "Split 'train' is unknown"),
+        ("fit_router", ["perhaps"], "promote: Input should be 'gate', 'yes' or 'no'"),
+        ("show_matrix", [None, "guesses", "", 0, 40, 30], "Accuracy 'guesses' is unknown"),
+        ("show_matrix", [None, "routed_accuracy", "", -1, 40, 30], "Offset -1 does not fit"),
+        ("evaluate_expert", ["mood", "train"], "Split 'train' is not held out"),
     ],
 )
 def test_what_cannot_be_answered_is_told_in_one_line(

@@ -1,6 +1,6 @@
 """Router: its generations over time, the card of one, and what stands in production."""
 
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -119,7 +119,7 @@ class Tab:
         return self.roll_back_production(reason, request)
 
     @warns("")
-    def fit(self, promote: str, request: gr.Request) -> str:
+    def fit(self, promote: Literal["gate", "yes", "no"], request: gr.Request) -> str:
         """Ask for the next generation."""
         return self.fit_router(promote, request)
 
@@ -156,7 +156,7 @@ class Tab:
         moved = self.context.registry().rollback(PRODUCTION, reason=reason, actor=user)
         return f"{moved.ref} stands for {moved.target} again."
 
-    def fit_router(self, promote: str, request: gr.Request) -> str:
+    def fit_router(self, promote: Literal["gate", "yes", "no"], request: gr.Request) -> str:
         """Puts the next fit in the queue; `promote` is `gate`, `yes` or `no`. Says which job it is."""
         from trainer.jobs.retrain_router import submit
 
