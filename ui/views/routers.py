@@ -1,6 +1,6 @@
 """The generations of the router: in a list, over time, and one of them on its card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry import Registry, measured
@@ -43,6 +43,15 @@ def over_time(registry: Registry, *, task: str | None = None, newest: int = 200)
     for cell in measured.cells(registry, numbers, split="test", tasks=tasks):
         found[cell.generation][cell.metric] = cell.value
     return [{"generation": number, **values} for number, values in found.items() if values]
+
+
+def points(listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`over_time` of all tasks, from what `list_generations` found already."""
+    return [
+        {"generation": one["number"], **{name: found["value"] for name, found in one["test"].items()}}
+        for one in reversed(listed)
+        if one["test"]
+    ]
 
 
 def show_generation(registry: Registry, ref: str | None = None) -> dict[str, Any]:

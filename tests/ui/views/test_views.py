@@ -98,6 +98,7 @@ def test_accuracy_over_time_of_all_tasks_and_of_one(grown: Registry) -> None:
         (1, 0.8),
         (2, 0.7),
     ]
+    assert routers.points(routers.list_generations(grown)) == routers.over_time(grown)
     assert [one["routed_accuracy"] for one in routers.over_time(grown, task="trec")] == [0.6, 0.5]
     with pytest.raises(NotFoundError):
         routers.over_time(grown, task="trex")

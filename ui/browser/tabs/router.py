@@ -48,7 +48,7 @@ class Tab:
             gr.Markdown(visible=not listed),
             [_row(one) for one in listed],
             gr.Dropdown(names, value=task if task in names else ALL),
-            self._chart(task) if listed else None,
+            self._chart(task, view.points(listed)) if listed else None,
             [[one["at"], one["alias"], one["actor"] or "", one["what"]] for one in moves],
         ]
 
@@ -57,8 +57,10 @@ class Tab:
         """Accuracies over the generations."""
         return self._chart(task)
 
-    def _chart(self, task: str) -> Any:
-        points = view.over_time(self.context.registry(), task=None if task in ("", ALL) else task)
+    def _chart(self, task: str, together: list[dict[str, Any]] | None = None) -> Any:
+        of = None if task in ("", ALL) else task
+        known = together if of is None else None
+        points = view.over_time(self.context.registry(), task=of) if known is None else known
         return picture(timeline.draw(points, task or ALL)) if points else None
 
     def show_clicked(self, event: gr.SelectData) -> Any:
