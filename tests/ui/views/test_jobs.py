@@ -74,6 +74,7 @@ def test_the_queue_is_listed_newest_first_in_a_few_words(registry: Registry) -> 
         "per_second": 10.0,
         "seconds_left": 9.0,
         "made": None,
+        "already": False,
         "finished": None,
     }
     assert [one["job"] for one in view.list_jobs(registry, "queued")] == [2]
@@ -101,6 +102,9 @@ def test_one_job_is_shown_with_its_curve_its_log_and_what_it_made(registry: Regi
     assert shown["curve"] == registry.run(expert.run).history
     assert view.now(shown) == "Job 1 (add task) is done. It made mood@1."
     assert view.facts(shown)["result"] == {"expert": "mood@1"}
+    assert view.now({**shown, "already": True}) == (
+        "Job 1 (add task) is done. There was nothing to do: that is mood@1 already."
+    )
     with pytest.raises(NotFoundError):
         view.show_job(registry, 99)
 

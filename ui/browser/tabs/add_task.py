@@ -11,7 +11,7 @@ from trainer.jobs import add_task as training
 from trainer.jobs import retrain_router as fitting
 from trainer.settings import settings_of
 from ui.browser.context import Context
-from ui.browser.endpoints import endpoint
+from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import when_opened
 from ui.browser.progress import LOOK, Panel, chosen
 from ui.browser.shared import escape, one_line, warns
@@ -32,13 +32,12 @@ class Tab:
     def look(self, file: str | None, *columns: str | None) -> list[Any]:
         """What a file was understood to be."""
         if file is None:
-            return [None, "", gr.Dataframe(visible=False), *[gr.skip()] * 3, gr.Button(interactive=False)]
+            return ["", gr.Dataframe(visible=False), *[gr.skip()] * 3, gr.Button(interactive=False)]
         shown = view.document(view.look(file, **columns_of(*columns)))
         # Between quotes, since Gradio translates choices that are words of its own, such as "label".
         choices = [(BY_NAME, BY_NAME), *((f"“{column}”", column) for column in shown["columns"])]
         head = {"headers": view.headers(shown), "data": shown["head"]}
         return [
-            shown,
             "\n".join(view.report(shown)),
             gr.Dataframe(head, visible=bool(shown["columns"])),
             *[gr.Dropdown(choices)] * 3,
@@ -71,14 +70,13 @@ class Tab:
         name: str | None,
         base: str | None,
         columns: Mapping[str, Any],
-        given: Mapping[str, Any],
+        settings: Mapping[str, Any],
         request: gr.Request,
-    ) -> int:
-        """Queue the training; the number of its job."""
+    ) -> dict[str, Any]:
+        """Queue the training; its job."""
         self.context.require(request)
         if file is None:
             raise NotFoundError("there is no file yet: choose one")
-        settings = settings_from(given)
         settings_of(settings)
         try:
             job = training.submit(
@@ -92,7 +90,39 @@ class Tab:
             )
         except DataRefusedError as error:
             raise DataRefusedError(view.told_by_name(error, file)) from None
-        return job.id
+        return jobs.line(job)
+
+    def add_task(
+        self,
+        file: str,
+        request: gr.Request,
+        *,
+        name: str | None = None,
+        base_model: str | None = None,
+        kind: str | None = None,
+        text: str | None = None,
+        text_pair: str | None = None,
+        label: str | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Queue the training of an expert on a file of rows. Options: name, base_model, kind, the columns
+        text, text_pair and label, and settings (fields of ExpertSettings). Gives the job."""
+        columns = {"kind": kind, "text": text, "text_pair": text_pair, "label": label}
+        return self.add(file, name, base_model, columns, settings or {}, request)
+
+    def preview_task(
+        self,
+        file: str,
+        request: gr.Request,
+        *,
+        kind: str | None = None,
+        text: str | None = None,
+        text_pair: str | None = None,
+        label: str | None = None,
+    ) -> dict[str, Any]:
+        """Read a file as `add_task` would: head, labels, splits, what was noticed, or why it is refused."""
+        shown = view.document(view.look(file, kind, text=text, text_pair=text_pair, label=label))
+        return {**shown, "report": view.report(shown)}
 
     def retrain_router(
         self,
@@ -131,7 +161,6 @@ def build(context: Context) -> None:
     source = File.build()
     report = gr.Textbox(label="What was found", interactive=False, lines=4, max_lines=20)
     head = gr.Dataframe(label="The first rows", interactive=False, visible=False, wrap=True, max_height=300)
-    document = gr.JSON(visible=False)
     gr.Markdown("### 2. Settings")
     with gr.Row():
         name = gr.Textbox(label="Name of the task", max_length=64)
@@ -146,10 +175,12 @@ def build(context: Context) -> None:
         stop = gr.Button("Cancel the job", variant="stop")
         fit = gr.Button("Fit the router over all experts")
     panel = Panel.build()
-    shown = [document, report, head, source.text, source.text_pair, source.label, add]
+    shown = [report, head, source.text, source.text_pair, source.label, add]
     _preview(tab, source, shown, (name, leads, cost, base, settings))
     _queue(tab, source, (name, base, settings), (add, fit, stop, number))
     _follow(tab, panel, number, base)
+    file_endpoint("preview_task", tab.preview_task)
+    file_endpoint("add_task", tab.add_task)
     endpoint("retrain_router", tab.retrain_router)
 
 
@@ -182,7 +213,7 @@ def _preview(tab: Tab, source: File, shown: list[Any], form: Form) -> None:
         look,
         source.parts,
         shown,
-        api_name="preview_task",
+        api_visibility="private",
     )
     read.then(price, inputs, cost, **quiet)
     source.file.change(named, source.file, name, **quiet)
@@ -216,7 +247,8 @@ def _queue(
     ) -> int:
         """Put the training of an expert in the queue; gives the number of its job."""
         columns = columns_of(kind, text, text_pair, label)
-        return tab.add(file, name, base_model, columns, dict(zip(settings, values, strict=True)), request)
+        chosen = settings_from(dict(zip(settings, values, strict=True)))
+        return int(tab.add(file, name, base_model, columns, chosen, request)["job"])
 
     @warns()
     def fit_router(request: gr.Request) -> int:
@@ -228,7 +260,7 @@ def _queue(
         job = tab.context.registry().jobs.cancel(chosen(number))
         gr.Info(escape(jobs.now(jobs.line(job))))
 
-    add.click(queue, [*source.parts, name, base, *settings.values()], number, api_name="add_task")
+    add.click(queue, [*source.parts, name, base, *settings.values()], number, api_visibility="private")
     fit.click(fit_router, None, number, api_visibility="private")
     stop.click(cancel, number, None, api_visibility="private")
 

@@ -8,14 +8,15 @@ from typing import Any
 import gradio as gr
 
 from registry import Registry
-from registry.errors import NotFoundError
+from registry.errors import DataRefusedError, NotFoundError
 from ui.browser.context import Context
-from ui.browser.endpoints import endpoint
+from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import table, when_opened
 from ui.browser.pictures import picture
 from ui.browser.shared import command, empty_state, same_as, warns
 from ui.plots.weights import weights
 from ui.views import playground as view
+from ui.views.adding import told_by_name
 
 TITLE = "Playground"
 PLACE = 10
@@ -148,6 +149,13 @@ def _offer(context: Context) -> None:
         """The generations that can answer, newest first, with their experts and aliases."""
         return view.list_pools(context.registry())
 
+    def predict_table(
+        file: str, request: gr.Request, *, generation: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Answer every row of a file; `options` may name a generation."""
+        return answer_file(context, file, generation)
+
+    file_endpoint("predict_table", predict_table)
     endpoint("predict", predict)
     endpoint("list_pools", list_pools)
 
@@ -191,7 +199,7 @@ def _table(context: Context, pool: gr.Dropdown) -> None:
         [said, rows, download, shell],
         concurrency_id="answers",
         concurrency_limit=2,
-        api_name="predict_table",
+        api_visibility="private",
     )
 
 
@@ -199,7 +207,10 @@ def answer_file(context: Context, file: str, generation: str | None) -> list[dic
     """An answer to each row of a file."""
     from trainer.data import read_texts
 
-    texts = read_texts(file)
+    try:
+        texts = read_texts(file)
+    except (DataRefusedError, NotFoundError) as error:
+        raise DataRefusedError(told_by_name(error, file)) from None
     view.check_count(texts)
     return [view.answer(one) for one in _ask(context, texts, generation, None)]
 
