@@ -11,7 +11,7 @@ from trainer.jobs import add_task as training
 from trainer.jobs import retrain_router as fitting
 from trainer.settings import settings_of
 from ui.browser.context import Context
-from ui.browser.endpoints import endpoint, file_endpoint
+from ui.browser.endpoints import file_endpoint
 from ui.browser.opening import when_opened
 from ui.browser.progress import LOOK, Panel, chosen
 from ui.browser.shared import escape, one_line, warns
@@ -124,27 +124,10 @@ class Tab:
         shown = view.document(view.look(file, kind, text=text, text_pair=text_pair, label=label))
         return {**shown, "report": view.report(shown)}
 
-    def retrain_router(
-        self,
-        request: gr.Request,
-        router: str = "auto",
-        promote: bool | None = None,
-        tolerance: float = 1.0,
-        seed: int = 0,
-    ) -> dict[str, Any]:
-        """Queue a router fit over the newest experts; the gate decides about production unless told."""
+    def fit_router(self, request: gr.Request) -> int:
+        """Queue a router fit over the newest experts; the number of its job."""
         user = self.context.require(request)
-        job = fitting.submit(
-            self.context.registry(),
-            router=router,
-            seed=seed,
-            passes="one",
-            promote=promote,
-            tolerance=tolerance,
-            device=self.context.device,
-            actor=user,
-        )
-        return jobs.line(job)
+        return fitting.submit(self.context.registry(), device=self.context.device, actor=user).id
 
     def running(self, number: float | None) -> int | None:
         """The job to follow: the one that was queued here, or what somebody's training waits for or does."""
@@ -181,7 +164,6 @@ def build(context: Context) -> None:
     _follow(tab, panel, number, base)
     file_endpoint("preview_task", tab.preview_task)
     file_endpoint("add_task", tab.add_task)
-    endpoint("retrain_router", tab.retrain_router)
 
 
 Form = tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Dropdown, dict[str, gr.components.Component]]
@@ -252,7 +234,7 @@ def _queue(
 
     @warns()
     def fit_router(request: gr.Request) -> int:
-        return int(tab.retrain_router(request)["job"])
+        return tab.fit_router(request)
 
     @warns()
     def cancel(number: float | None, request: gr.Request) -> None:
