@@ -27,7 +27,7 @@ class Progress:
         """Counts `count` more of them."""
         self.done += count
         now = time.monotonic()
-        if now - self._said < self.every:
+        if not self.done or now - self._said < self.every:
             return
         self._said = now
         left = (now - self._started) / self.done * (self.total - self.done)
