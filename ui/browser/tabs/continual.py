@@ -95,7 +95,7 @@ def build(context: Context) -> None:
     lines = table(
         "What became of each task",
         "task", "expert", "learned in", "then", "now", "experts", "routing", "below its best",
-        widths=(150, 150, 110, 90, 90, 110, 110, 130),
+        widths=(150, 150, 110, 90, 90, 110, 130, 130),
     )  # fmt: skip
     gr.Markdown(MEANS)
     check = gr.Button("Check every digest")

@@ -19,7 +19,7 @@ from ui.views.rows import show_data
 TITLE = "Experts"
 PLACE = 20
 HEADERS = ("expert", "kind", "shape", "parameters", "size", "test (95 %)", "aliases", "digest", "made (UTC)")
-WIDTHS = (150, 130, 140, 110, 90, 190, 150, 130, 160)
+WIDTHS = (150, 150, 140, 110, 90, 190, 150, 130, 160)
 
 
 class Tab:

@@ -19,6 +19,7 @@ from ui.views import jobs as view
 TITLE = "Jobs"
 PLACE = 60
 HEADERS = ("job", "kind", "task", "state", "progress", "made", "asked for (UTC)")
+WIDTHS = (60, 150, 150, 150, 250, 150, 160)
 EVERY = "every state"
 
 
@@ -89,7 +90,7 @@ def build(context: Context) -> None:
     state = gr.Dropdown(
         [EVERY, *(one.replace("_", " ") for one in STATES)], value=EVERY, label="Show jobs in"
     )
-    rows = table("Jobs, newest first; click on one", *HEADERS, height=300)
+    rows = table("Jobs, newest first; click on one", *HEADERS, height=300, widths=WIDTHS)
     with gr.Row(equal_height=True):
         number = gr.Number(label="Job", precision=0)
         stop = gr.Button("Cancel", variant="stop")
