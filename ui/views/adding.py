@@ -121,7 +121,7 @@ def naming(registry: "Registry", name: str) -> str:
 
 def told_by_name(error: Exception, path: str) -> str:
     """What an error says of an uploaded file, under the name that people know."""
-    return str(error).replace(path, Path(path).name)
+    return f"the file {str(error).replace(path, Path(path).name)}"
 
 
 def _facts(data: "TaskData") -> dict[str, Any]:
