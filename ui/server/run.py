@@ -1,5 +1,6 @@
 """Serving until asked to stop."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -52,11 +53,24 @@ def serve(settings: Settings, *, ready: Callable[[Settings], None] = lambda _: N
             forwarded_allow_ips=list(settings.proxies),
             ws="none",
             limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=GRACE,
+            timeout_graceful_shutdown=2 * GRACE,
         )
         # After its own good end uvicorn raises the signal anew; what is left to do here comes after that.
         with handling(signal.SIGINT, _nothing), handling(signal.SIGTERM, _nothing):
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Hangs up on those who would stay forever: each open page holds a connection for what comes next."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends, by itself where everybody leaves in time."""
+        asyncio.get_running_loop().call_later(GRACE, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
 
 
 def _reason(error: OSError) -> str:
