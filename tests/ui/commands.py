@@ -83,6 +83,18 @@ class Trained:
     router: Any
 
 
+def train(folder: Path, base_model: Path) -> Trained:
+    """A home in `folder` with two tasks and a router."""
+    home = folder / "home"
+    files = {
+        "mood": write_csv(folder / "mood.csv", mood_rows()),
+        "topic": write_csv(folder / "topic.csv", topic_rows()),
+    }
+    common = ("--base-model", str(base_model), "--epochs", "2", "--device", "cpu", "--json")
+    added = {task: run(home, "add-task", "--data", str(file), *common).json for task, file in files.items()}
+    return Trained(home, files, added, run(home, "retrain-router", "--device", "cpu", "--json").json)
+
+
 def home_of(command: Command) -> Path:
     return Path(command("path", "home").out.strip())
 

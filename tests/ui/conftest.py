@@ -5,20 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.commands import Command, Trained, mood_rows, run, topic_rows, write_csv
+from tests.ui.commands import Command, Trained, run, train
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama_folder: Path) -> Trained:
-    folder = tmp_path_factory.mktemp("trained")
-    home = folder / "home"
-    files = {
-        "mood": write_csv(folder / "mood.csv", mood_rows()),
-        "topic": write_csv(folder / "topic.csv", topic_rows()),
-    }
-    common = ("--base-model", str(tiny_llama_folder), "--epochs", "2", "--device", "cpu", "--json")
-    added = {task: run(home, "add-task", "--data", str(file), *common).json for task, file in files.items()}
-    return Trained(home, files, added, run(home, "retrain-router", "--device", "cpu", "--json").json)
+    return train(tmp_path_factory.mktemp("trained"), tiny_llama_folder)
 
 
 @pytest.fixture
