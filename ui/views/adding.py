@@ -1,5 +1,6 @@
 """A file of rows before it becomes a task: how it was read, what it would give, what it will cost."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -59,7 +60,9 @@ def document(preview: "Preview") -> dict[str, Any]:
 def report(shown: Mapping[str, Any]) -> list[str]:
     """What was understood, in sentences."""
     if shown["refusal"] is not None:
-        return [f"Not taken. {shown['refusal']}.", *_noticed(shown["findings"])]
+        # What the reader advises, where a page has the choice in place of the option.
+        said = re.sub(r"say which with --[\w-]+( and --[\w-]+)?", "choose above", shown["refusal"])
+        return [f"Not taken. {said}.", *_noticed(shown["findings"])]
     rows, labels, lengths = shown["rows"], shown["labels"], shown["lengths"]
     said = [
         f"{sum(rows.values()):,} rows can be taken: {rows['train']:,} to train, {rows['validation']:,} to"

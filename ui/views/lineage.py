@@ -4,12 +4,16 @@ from typing import Any
 from urllib.parse import quote
 
 from registry import Registry
-from registry.lineage import Node
+from registry.lineage import Lineage, Node
 
 
 def show_lineage(registry: Registry, ref: str) -> dict[str, Any]:
     """The graph around an expert or a generation, and the same as a tree and as a Mermaid flowchart."""
-    lineage = registry.lineage(ref)
+    return document(registry.lineage(ref))
+
+
+def document(lineage: Lineage) -> dict[str, Any]:
+    """A lineage that was read already."""
     return {
         "root": lineage.root,
         "nodes": [

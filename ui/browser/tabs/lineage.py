@@ -13,7 +13,7 @@ from ui.browser.shared import command, same_as, warns
 from ui.cards import card
 from ui.plots import lineage as plot
 from ui.present import value
-from ui.views.lineage import address, link, show_lineage
+from ui.views.lineage import address, document, link, show_lineage
 
 TITLE = "Lineage"
 PLACE = 70
@@ -39,12 +39,13 @@ class Tab:
         if not name.strip():
             return ["", EMPTY, None, [], [], "", "", ""]
         registry = self.context.registry()
-        found = show_lineage(registry, name.strip())
+        graph = registry.lineage(name.strip())
+        found = document(graph)
         root = found["root"]
         return [
             root,
             f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes.",
-            picture(plot.svg(registry.lineage(root), link)),
+            picture(plot.svg(graph, link)),
             [_box(node) for node in found["nodes"]],
             self._card(root),
             found["tree"],
