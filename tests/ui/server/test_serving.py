@@ -14,7 +14,7 @@ import pytest
 
 from registry import Registry
 from tests.registry.samples import add_expert, add_generation
-from tests.ui.server.serving import Server, eventually, serving, start
+from tests.ui.server.serving import ROOT, Server, eventually, serving, start
 from ui.server.uploads import folder, sweep
 
 
@@ -73,6 +73,15 @@ def test_the_picture_of_a_lineage_is_a_page_without_scripts(server: Server, clie
     assert "trec@1" in found.text
     for missing in ("nothing", "<script>", "trec@9"):
         assert client.get(f"/lineage/{missing}.svg").status_code == 404
+
+
+def test_every_function_is_documented(client: httpx.Client) -> None:
+    found = client.get("/gradio_api/info").json()
+    document = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", document, re.MULTILINE)
+    documented = re.findall(r"\w+", " ".join(rows))
+    assert sorted(f"/{name}" for name in documented) == sorted(found["named_endpoints"])
+    assert found["unnamed_endpoints"] == {}
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
