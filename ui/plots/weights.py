@@ -7,7 +7,7 @@ from ui.plots.drawing import COLOURS, INK, canvas, svg
 
 def weights(shares: Sequence[tuple[str, float]], chosen: str | None = None) -> bytes:
     """Bars from the top down in the order given, each with its figure; the chosen one is hatched too."""
-    figure, axes = canvas(6.4, 0.8 + 0.36 * len(shares))
+    figure, axes = canvas(5, 0.8 + 0.36 * len(shares))
     places = range(len(shares))
     drawn = axes.barh(
         places,

@@ -47,6 +47,14 @@ def test_a_refused_file_is_reported_with_the_reason_and_still_shown(csv_file: Wr
     assert (shown["rows"], shown["labels"], shown["kind"]) == ({}, {}, None)
 
 
+def test_where_the_reader_advises_an_option_a_page_advises_its_choice(csv_file: Write) -> None:
+    shown = view.document(view.look(csv_file(mood_rows(), ("words", "mood"))))
+    assert view.report(shown)[0] == (
+        "Not taken. task.csv, line 1: no column is known as the text; the first line names 'words', 'mood';"
+        " choose above, or call one of them 'text'."
+    )
+
+
 def test_long_cells_are_shown_shortened(csv_file: Write) -> None:
     shown = view.document(view.look(csv_file([("x" * 500, "good"), ("y", "bad")])))
     assert shown["head"][0][1] == "x" * 199 + "…"
