@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
@@ -105,7 +105,7 @@ class Logins:
     def _unknown(self, request: Request) -> Response:
         """The page to log in, for people; one line for programs."""
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            return pages.log_in(_wanted(str(request.url)), status=401)
+            return RedirectResponse(f"/login?next={quote(_wanted(str(request.url)), safe='/')}", 303)
         return plain(401, "Log in at /login, or send a token.", {"www-authenticate": "Bearer"})
 
     async def _log_in(self, request: Request) -> Response:

@@ -45,9 +45,14 @@ def test_a_stranger_sees_the_log_in_and_that_the_server_is_well(stranger: httpx.
 
 
 def test_a_person_who_is_a_stranger_is_shown_the_form_wherever_they_go(stranger: httpx.Client) -> None:
-    page = stranger.get("/?expert=sst2@1", headers={"Accept": "text/html,*/*"})
-    assert page.status_code == 401
-    assert '<input type="hidden" name="next" value="/?expert=sst2@1">' in page.text
+    found = stranger.get("/?expert=sst2@1&x=1", headers={"Accept": "text/html,*/*"})
+    assert (found.status_code, found.headers["location"]) == (
+        303,
+        "/login?next=/%3Fexpert%3Dsst2%401%26x%3D1",
+    )
+    page = stranger.get(found.headers["location"])
+    assert page.status_code == 200
+    assert '<input type="hidden" name="next" value="/?expert=sst2@1&amp;x=1">' in page.text
 
 
 @pytest.mark.parametrize(
