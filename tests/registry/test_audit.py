@@ -86,5 +86,5 @@ def test_pages_do_not_overlap_and_know_of_all(filled: Registry) -> None:
 
 
 def test_an_unknown_kind_is_refused(registry: Registry) -> None:
-    with pytest.raises(InvalidSettingError, match="There is no kind of event 'x'. Kinds: alias, "):
+    with pytest.raises(InvalidSettingError, match=r"There is no kind of event 'x'\. Kinds: alias, "):
         audit.events(registry, Wanted(kinds=("x",)))

@@ -61,8 +61,8 @@ def report(shown: Mapping[str, Any]) -> list[str]:
     """What was understood, in sentences."""
     if shown["refusal"] is not None:
         # What the reader advises, where a page has the choice in place of the option.
-        said = re.sub(r"say which with --[\w-]+( and --[\w-]+)?", "choose above", shown["refusal"])
-        return [f"Not taken. {said}.", *_noticed(shown["findings"])]
+        reason = re.sub(r"say which with --[\w-]+( and --[\w-]+)?", "choose above", shown["refusal"])
+        return [f"Not taken. {reason}.", *_noticed(shown["findings"])]
     rows, labels, lengths = shown["rows"], shown["labels"], shown["lengths"]
     said = [
         f"{sum(rows.values()):,} rows can be taken: {rows['train']:,} to train, {rows['validation']:,} to"
