@@ -3,17 +3,17 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.ui.commands import Trained, train
 from tests.ui.server.serving import Server, serving
 
-pytest.importorskip("playwright", reason="playwright is not installed")
+if TYPE_CHECKING:  # Tests are skipped where there is no Playwright.
+    from playwright.sync_api import Browser
 
-from playwright.sync_api import Browser
-
-from tests.browser.visit import CHROMIUM, Visit, chromium
+    from tests.browser.visit import Visit
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +36,10 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """For one module only: while it is open, its event loop runs in this thread."""
+    from tests.browser.visit import CHROMIUM, chromium
+
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
     with chromium() as opened:
@@ -45,8 +47,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[[Server], Visit]]:
+def visit(browser: "Browser") -> "Iterator[Callable[[Server], Visit]]":
     """`visit(server)` opens its page; at the end nothing may have gone wrong on any."""
+    from tests.browser.visit import Visit
+
     visits: list[Visit] = []
 
     def open_page(server: Server) -> Visit:

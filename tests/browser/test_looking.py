@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable
 
 import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+
 from playwright.sync_api import expect
 
 from tests.browser.visit import TABS, Visit
