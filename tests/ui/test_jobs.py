@@ -15,6 +15,7 @@ from tests import errands
 from tests.errands import process, submit, wait_until
 from tests.ui.commands import DIGEST, TIME, Outcome, assert_refused, assert_shape, mood_rows, run, write_csv
 from trainer.executors.local import log
+from ui.waiting import handling
 
 NUMBER = {"job": int}
 PROGRESS = {
@@ -36,15 +37,20 @@ def errand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def command(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`registry ARGUMENTS` in a process of its own, with jobs in processes of their own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ui.cli", "--home", str(home), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    ) as started:
-        yield started
-        started.kill()
+    # Whoever started the tests in the background had them ignore Ctrl-C, and all that they start.
+    with handling(signal.SIGINT, lambda: None):
+        started = subprocess.Popen(
+            [sys.executable, "-m", "ui.cli", "--home", str(home), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+    with started:
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 def ended(started: subprocess.Popen[str]) -> Outcome:
