@@ -5,10 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Dialect, Text, TypeDecorator
+from sqlalchemy import REAL, Dialect, Text, TypeDecorator, literal_column
 
 from registry.canonical import canonical_json
 from registry.errors import DamagedError, InvalidSettingError
+
+NOW = literal_column("(julianday('now') - 2440587.5) * 86400.0", REAL)
+"""Seconds since 1970 by the database's own clock."""
 
 
 class Time(TypeDecorator[datetime]):

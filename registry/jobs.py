@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from registry import owners, queue
 from registry.blobs import Blobs
-from registry.canonical import sha256_of
 from registry.database import Database
 from registry.errors import ConflictError
 from registry.faults import fault
@@ -57,20 +56,14 @@ class Jobs:
             task: What it is about, for people.
             exclusive_key: Of the jobs with one key, one runs at a time.
         """
-        for content in inputs:
-            self._blobs.add(content)
+        digests = [self._blobs.add(content) for content in inputs]
 
         def record(connection: Connection) -> Job:
             queue.recover(connection, self._gone)
-            for content in inputs:
-                self._blobs.ensure(sha256_of(content), content)
+            for sha256, content in zip(digests, inputs, strict=True):
+                self._blobs.ensure(sha256, content)
             return queue.enqueue(
-                connection,
-                kind,
-                params,
-                inputs=[sha256_of(content) for content in inputs],
-                task=task,
-                exclusive_key=exclusive_key,
+                connection, kind, params, inputs=digests, task=task, exclusive_key=exclusive_key
             )
 
         return self._database.write(record)
@@ -138,10 +131,13 @@ class Jobs:
         Raises:
             ConflictError: It is in another state, or its inputs are not kept any more.
         """
-        missing = [sha256 for sha256 in self.get(job).inputs if not self._blobs.has(sha256)]
-        if missing:
-            raise ConflictError(f"The rows of job {job} are not kept any more. Ask for it anew.")
+        self.check_inputs(self.get(job))
         return self._database.write(queue.retry, job)
+
+    def check_inputs(self, job: Job) -> None:
+        """Raises ConflictError unless all that the work reads is kept yet."""
+        if not all(self._blobs.has(sha256) for sha256 in job.inputs):
+            raise ConflictError(f"The rows of job {job.id} are not kept any more. Ask for it anew.")
 
     def _gone(self, owner: str) -> bool:
         return owners.gone(self._home, owner)

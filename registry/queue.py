@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import REAL, Connection, Row, and_, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from registry import schema
 from registry.canonical import canonical_json, sha256_of
+from registry.columns import NOW
 from registry.errors import ConflictError, FencedError, InvalidSettingError, not_found
 from registry.faults import fault
 from registry.records import Claim, Job
@@ -30,7 +31,6 @@ WAITING = (QUEUED, NEEDS_RECOVERY)
 STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED, NEEDS_RECOVERY)
 
 _jobs = schema.jobs
-_NOW = literal_column("(julianday('now') - 2440587.5) * 86400.0", REAL)
 _FREE = {"owner": None, "lease_until": None}
 
 
@@ -108,7 +108,7 @@ def claim(
             state=RUNNING,
             attempt=claimed.attempt,
             owner=owner,
-            lease_until=_NOW + lease,
+            lease_until=NOW + lease,
             started_at=datetime.now(UTC),
             progress=None,
             error=None,
@@ -120,7 +120,7 @@ def claim(
 
 def lost(connection: Connection, gone: Callable[[str], bool]) -> list[Row[Any]]:
     """The jobs that say they run, but whose worker has died or not renewed its lease."""
-    now = connection.scalar(select(_NOW))
+    now = connection.scalar(select(NOW))
     running = connection.execute(select(_jobs).where(_jobs.c.state == RUNNING)).all()
     return [row for row in running if row.lease_until < now or gone(row.owner)]
 
@@ -153,7 +153,7 @@ def _end_attempt(connection: Connection, row: Row[Any], reason: str) -> None:
 
 def renew(connection: Connection, claim: Claim, lease: float) -> None:
     """Keeps a claim for `lease` seconds from now."""
-    _write(connection, claim, lease_until=_NOW + lease)
+    _write(connection, claim, lease_until=NOW + lease)
 
 
 def report(connection: Connection, claim: Claim, progress: dict[str, Any]) -> None:

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import REAL, Connection, delete, insert, literal_column, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from registry import passwords, schema
+from registry.columns import NOW
 from registry.database import Database
 from registry.errors import ConflictError, InvalidSettingError, not_found
 
@@ -17,7 +18,6 @@ SESSION = 7 * 24 * 3600.0
 """Seconds after which somebody who has logged in has to do so again."""
 
 _users, _sessions, _tokens = schema.users, schema.sessions, schema.tokens
-_NOW = literal_column("(julianday('now') - 2440587.5) * 86400.0", REAL)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -173,11 +173,11 @@ def _password(connection: Connection, name: str) -> str | None:
 
 def _open(connection: Connection, name: str, password: str | None, sha256: str) -> bool:
     """Makes a session, unless the password was changed meanwhile; those that have ended go."""
-    connection.execute(delete(_sessions).where(_sessions.c.expires_at < _NOW))
+    connection.execute(delete(_sessions).where(_sessions.c.expires_at < NOW))
     if _password(connection, name) != password:
         return False
     made = insert(_sessions).values(
-        sha256=sha256, user=name, expires_at=_NOW + SESSION, created_at=datetime.now(UTC)
+        sha256=sha256, user=name, expires_at=NOW + SESSION, created_at=datetime.now(UTC)
     )
     connection.execute(made)
     return True
@@ -188,7 +188,7 @@ def _close(connection: Connection, sha256: str) -> None:
 
 
 def _of_session(connection: Connection, sha256: str) -> str | None:
-    alive = select(_sessions.c.user).where(_sessions.c.sha256 == sha256, _sessions.c.expires_at > _NOW)
+    alive = select(_sessions.c.user).where(_sessions.c.sha256 == sha256, _sessions.c.expires_at > NOW)
     found: str | None = connection.scalar(alive)
     return found
 

@@ -1,9 +1,11 @@
 """Which rows an expert or a generation is measured on."""
 
 from pathlib import Path
+from typing import TypeGuard
 
 from registry import Expert
 from registry.errors import DataRefusedError, InvalidSettingError, nearest
+from registry.names import ROUTER, parse
 from trainer import kinds
 from trainer.data import TaskData, read_task
 
@@ -15,6 +17,21 @@ def check_split(split: str) -> None:
     """Raises InvalidSettingError unless `split` was kept from training."""
     if split not in HELD_OUT:
         raise InvalidSettingError(f"split {split!r} is not held out: choose validation or test")
+
+
+def measures_expert(ref: str | None, data: object) -> TypeGuard[str]:
+    """Whether `ref` names an expert and not a generation; `data` are rows to measure it on, if not its own.
+
+    Raises:
+        InvalidSettingError: there are rows, and no expert to measure on them.
+    """
+    if ref is not None and parse(ref).subject != ROUTER:
+        return True
+    if data is not None:
+        raise InvalidSettingError(
+            "rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`"
+        )
+    return False
 
 
 def read_trial(path: str | Path, expert: Expert) -> TaskData:

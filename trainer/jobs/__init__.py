@@ -16,7 +16,7 @@ from typing import Any
 
 from registry import Job, Registry
 from registry.canonical import sha256_of
-from registry.errors import ConflictError, InvalidSettingError
+from registry.errors import InvalidSettingError
 from trainer.data import TaskData
 from trainer.settings import settings_of
 
@@ -56,8 +56,7 @@ def clone(registry: Registry, number: int, settings: Mapping[str, Any] | None = 
             raise InvalidSettingError(f"Job {number} ({job.kind}) has no settings that could be changed.")
         settings_of(settings)
         params["settings"] = dict(settings)
-    if not all(registry.blobs.has(sha256) for sha256 in job.inputs):
-        raise ConflictError(f"The rows of job {number} are not kept any more. Ask for it anew.")
+    registry.jobs.check_inputs(job)
     return registry.jobs.enqueue(
         job.kind,
         params,

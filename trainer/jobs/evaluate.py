@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
-from registry.errors import InvalidSettingError
-from registry.names import ROUTER, parse
 from trainer.jobs import describe, given
-from trainer.measuring import check_split, read_trial
+from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.progress import Progress
 
 
@@ -22,15 +20,11 @@ def submit(
 ) -> Job:
     """Ask for a measurement; arguments and errors as of `trainer.evaluate`."""
     check_split(split)
-    if ref is None or parse(ref).subject == ROUTER:
-        if data is not None:
-            raise InvalidSettingError(
-                "rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`"
-            )
-        subject, task = registry.generation(ref).name, None
-    else:
+    if measures_expert(ref, data):
         expert = registry.expert(ref)
         subject, task = expert.name, expert.task
+    else:
+        subject, task = registry.generation(ref).name, None
     params: dict[str, Any] = {"ref": subject, "split": split, "device": device, "rows": None}
     if data is None:
         return registry.jobs.enqueue("evaluate", params, task=task)

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from registry import Expert, Registry
-from registry.errors import InvalidSettingError
-from registry.names import ROUTER, parse
 from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.data import Row, TaskData
 from trainer.dataset_features import pairs, rows_of
 from trainer.encoding import encode
-from trainer.measuring import check_split, read_trial
+from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts, overall
@@ -66,12 +64,8 @@ def evaluate(
         DataRefusedError: the rows cannot be taken, or hold labels that the expert does not know.
     """
     check_split(split)
-    if ref is not None and parse(ref).subject != ROUTER:
+    if measures_expert(ref, data):
         report, measured = _expert(registry, registry.expert(ref), split, data, device, on_progress)
-    elif data is not None:
-        raise InvalidSettingError(
-            "rows from a file measure one expert: name it, such as `evaluate sst2 --data FILE`"
-        )
     else:
         report, measured = _generation(registry, ref, split, device, on_progress)
     with registry.transaction():
