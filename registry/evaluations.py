@@ -1,7 +1,7 @@
 """Measured numbers of experts and generations."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,20 +28,23 @@ def add(connection: Connection, subject: Expert | Generation, facts: Sequence[Ev
     for fact in facts:
         if not math.isfinite(fact.value):
             raise InvalidSettingError(f"{subject.name}: {fact.metric} is {fact.value}, not a finite number.")
-        task, dataset = _measured_on(connection, subject, fact.dataset)
-        connection.execute(
-            insert(_table).values(
-                **owner,
-                task=task,
-                dataset_version=dataset,
-                split=fact.split,
-                metric=fact.metric,
-                value=fact.value,
-                examples=fact.examples,
-                details=fact.details,
-                created_at=now,
-            )
-        )
+    measured_on = _measured_on(connection, subject, {fact.dataset for fact in facts})
+    rows = [
+        {
+            **owner,
+            "task": measured_on[fact.dataset][0],
+            "dataset_version": measured_on[fact.dataset][1],
+            "split": fact.split,
+            "metric": fact.metric,
+            "value": fact.value,
+            "examples": fact.examples,
+            "details": fact.details,
+            "created_at": now,
+        }
+        for fact in facts
+    ]
+    if rows:
+        connection.execute(insert(_table), rows)
 
 
 def of(connection: Connection, names: Iterable[str]) -> dict[str, list[Evaluation]]:
@@ -69,23 +72,25 @@ def _among(names: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _measured_on(
-    connection: Connection, subject: Expert | Generation, name: str | None
-) -> tuple[str | None, int | None]:
-    """The task and dataset version that a number belongs to: those that the expert was trained on."""
+    connection: Connection, subject: Expert | Generation, names: Set[str | None]
+) -> dict[str | None, tuple[str | None, int | None]]:
+    """The task and dataset version that numbers of each dataset named belong to: those that the expert was
+    trained on."""
+    found: dict[str | None, tuple[str | None, int | None]]
     if isinstance(subject, Expert):
-        if name in (None, subject.task):
-            return subject.task, subject.dataset
-        newest = tasks.dataset(connection, str(name))
-        return newest.task, newest.version
-    if name is None:
-        return None, None
+        own = (subject.task, subject.dataset)
+        found = {None: own, subject.task: own}
+        for name in names - found.keys():
+            newest = tasks.dataset(connection, str(name))
+            found[name] = (newest.task, newest.version)
+        return found
     slots, experts = schema.slots, schema.experts
-    version = connection.scalar(
-        select(experts.c.dataset)
+    wanted = (
+        select(experts.c.task, experts.c.dataset)
         .join(slots, (slots.c.task == experts.c.task) & (slots.c.version == experts.c.version))
-        .where(slots.c.generation == subject.number, slots.c.task == name)
+        .where(slots.c.generation == subject.number)
     )
-    if version is None:
-        known = [expert.partition("@")[0] for expert in subject.experts]
-        raise not_found(f"task of {subject.name}", name, known)
-    return name, version
+    found = {row.task: (row.task, row.dataset) for row in connection.execute(wanted)}
+    for name in names - found.keys() - {None}:
+        raise not_found(f"task of {subject.name}", str(name), [str(task) for task in found])
+    return found | {None: (None, None)}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, insert, select
 
-from registry import aliases, base_models, evaluations, runs, schema, tasks
+from registry import aliases, base_models, evaluations, pairs, runs, schema, tasks
 from registry.blobs import Blobs
 from registry.canonical import sha256_of
 from registry.errors import NotFoundError
@@ -52,6 +52,17 @@ def resolve(connection: Connection, reference: Reference) -> Expert:
         state = f"{task} has versions 1 to {newest}" if newest else f"{task} has no expert yet"
         raise NotFoundError(f"There is no expert '{reference}': {state}.")
     return Expert(**row._mapping)
+
+
+def each(connection: Connection, refs: Sequence[str]) -> list[Expert]:
+    """The experts that many names name, in their order; looked up together."""
+    references = [parse(ref) for ref in refs]
+    wanted = pairs.table((one.subject, one.version) for one in references if one.version is not None)
+    rows = connection.execute(
+        select(_table).join(wanted, (_table.c.task == wanted.c.task) & (_table.c.version == wanted.c.number))
+    )
+    known = {(row.task, row.version): Expert(**row._mapping) for row in rows}
+    return [known.get((one.subject, one.version or 0)) or resolve(connection, one) for one in references]
 
 
 def find(connection: Connection, *, task: str, dataset_sha256: str, settings_key: str) -> Expert | None:

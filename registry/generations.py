@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from registry import aliases, base_models, evaluations, experts, runs, schema
+from registry import aliases, base_models, evaluations, experts, runs, schema, tasks
 from registry.blobs import Blobs
 from registry.canonical import canonical_json, sha256_of
 from registry.errors import ConflictError, InvalidSettingError, NotFoundError
@@ -83,7 +83,7 @@ def add(
     sha256 = sha256_of(payload)
     blobs.ensure(sha256, payload)
     base_models.get(connection, facts["base_model"])
-    members = [experts.get(connection, ref) for ref in chosen]
+    members = experts.each(connection, chosen)
     _check(members, facts["base_model"])
     parent = _newest(connection)
     generation = Generation(
@@ -99,9 +99,11 @@ def add(
     generation = replace(generation, root=root(connection, generation, members))
     values = {column.name: getattr(generation, column.name) for column in _table.columns}
     connection.execute(insert(_table).values(**values))
-    for slot, expert in enumerate(members):
-        place = {"generation": parent + 1, "slot": slot, "task": expert.task, "version": expert.version}
-        connection.execute(insert(_slots).values(**place))
+    places = [
+        {"generation": parent + 1, "slot": slot, "task": expert.task, "version": expert.version}
+        for slot, expert in enumerate(members)
+    ]
+    connection.execute(insert(_slots), places)
     evaluations.add(connection, generation, evaluated)
     fault("row.inserted")
     return resolve(connection, Reference(ROUTER, parent + 1))
@@ -109,19 +111,11 @@ def add(
 
 def root(connection: Connection, generation: Generation, members: Sequence[Expert]) -> str:
     """The digest of a generation's manifest: everything that decides what it predicts, by content."""
-    datasets = schema.datasets
-    trained_on = [
-        connection.scalar(
-            select(datasets.c.sha256).where(
-                datasets.c.task == expert.task, datasets.c.version == expert.dataset
-            )
-        )
-        for expert in members
-    ]
+    digests = tasks.digests(connection, [(expert.task, expert.dataset) for expert in members])
     manifest = {
         "base_model": generation.base_model,
         "config": generation.config,
-        "datasets": trained_on,
+        "datasets": [digests.get((expert.task, expert.dataset)) for expert in members],
         "experts": [[expert.name, expert.sha256] for expert in members],
         "router": [generation.router, generation.sha256],
     }

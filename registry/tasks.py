@@ -1,10 +1,11 @@
 """Tasks and the versions of their rows."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, insert, select
 
-from registry import schema
+from registry import pairs, schema
 from registry.blobs import Blobs
 from registry.errors import ConflictError, NotFoundError, not_found
 from registry.names import check_task
@@ -48,6 +49,17 @@ def dataset(connection: Connection, task: str, version: int | None = None) -> Da
             f"There is no dataset '{task}/data@{version}': {task} has versions 1 to {newest}."
         )
     return Dataset(**row._mapping)
+
+
+def digests(connection: Connection, versions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """`{(task, version): digest}` of many datasets; those that there are not are left out."""
+    wanted = pairs.table(versions)
+    rows = connection.execute(
+        select(_datasets.c.task, _datasets.c.version, _datasets.c.sha256).join(
+            wanted, (_datasets.c.task == wanted.c.task) & (_datasets.c.version == wanted.c.number)
+        )
+    )
+    return {(row.task, row.version): row.sha256 for row in rows}
 
 
 def add_dataset(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text
 
-from registry import aliases, experts, generations, schema, subjects
+from registry import aliases, experts, generations, schema, subjects, tasks
 from registry.blobs import Blobs
 from registry.database import Database
 from registry.errors import DamagedError
@@ -42,7 +42,7 @@ def _one(connection: Connection, ref: str) -> tuple[list[Stored], list[Problem]]
     subject = subjects.get(connection, ref)
     if isinstance(subject, Expert):
         return _expert_blobs(connection, [subject]), []
-    members = [experts.get(connection, name) for name in subject.experts]
+    members = experts.each(connection, subject.experts)
     blobs = [_router_blob(subject), *_expert_blobs(connection, members)]
     return blobs, list(_manifest(connection, subject, members))
 
@@ -122,14 +122,11 @@ def _size(size: int, blob: Stored) -> str:
 
 
 def _expert_blobs(connection: Connection, members: Iterable[Expert]) -> list[Stored]:
-    datasets = schema.datasets
+    given = list(members)
+    digests = tasks.digests(connection, [(expert.task, expert.dataset) for expert in given])
     found = []
-    for expert in members:
-        sha256 = connection.scalar(
-            select(datasets.c.sha256).where(
-                datasets.c.task == expert.task, datasets.c.version == expert.dataset
-            )
-        )
+    for expert in given:
+        sha256 = digests.get((expert.task, expert.dataset))
         found += [_expert_blob(expert), Stored(f"{expert.task}/data@{expert.dataset}", str(sha256), False)]
     return found
 
