@@ -17,7 +17,7 @@ def run(connection: Connection) -> None:
     """Runs all revisions asked for inside the connection's transaction."""
     context.configure(
         connection=connection,
-        target_metadata=schema.metadata,
+        target_metadata=schema.experts.metadata,
         render_as_batch=True,
         render_item=render_item,
         transactional_ddl=True,

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    case,
     func,
     literal,
     null,
@@ -36,7 +37,7 @@ class Event:
     kind: str
     """One of KINDS."""
     subject: str
-    """Such as `sst2@3`, `router@12`, `sst2/data@2`, `router@production`, `run 7` or `job 5`."""
+    """Such as `sst2`, `sst2@3`, `router@12`, `sst2/data@2`, `router@production`, `run 7` or `job 5`."""
     actor: str | None
     """Who did it, where that is on record."""
     what: str
@@ -150,6 +151,14 @@ def _moves() -> Select[Any]:
     return _told("alias", c.created_at, _text(c.subject, "@", c.name), what, c.actor)
 
 
+def _retirements() -> Select[Any]:
+    c = schema.retirements.c
+    version = func.coalesce(_text("@") + type_coerce(c.version, Text), "")
+    reason = func.coalesce(func.nullif(_text(": ", c.reason), ": "), "")
+    what = _text(case((c.retired == 1, "retired"), else_="retired no more"), reason)
+    return _told("retirement", c.created_at, _text(c.task, version), what, c.actor)
+
+
 def _jobs_asked() -> Select[Any]:
     c = schema.jobs.c
     what = _text(c.kind, " asked for", func.coalesce(_text(" ") + c.task, ""))
@@ -170,6 +179,7 @@ _TOLD = {
     "generation": _generations,
     "job": _jobs_asked,
     "job ended": _jobs_ended,
+    "retirement": _retirements,
     "run": _runs,
 }
 KINDS = tuple(_TOLD)

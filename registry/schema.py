@@ -12,38 +12,15 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
-    Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.schema import SchemaItem
 
 from registry.columns import Json, JsonTuple, Note, Time
+from registry.tables import digest, metadata, table
 
-# Named constraints, since a batch migration on SQLite can only keep or drop what has a name.
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-metadata = MetaData(naming_convention=NAMING)
-
-
-def _table(name: str, *items: SchemaItem) -> Table:
-    return Table(name, metadata, *items, sqlite_strict=True)
-
-
-def _digest(column: str) -> CheckConstraint:
-    return CheckConstraint(f"length({column}) = 64", name=column)
-
-
-base_models = _table(
+base_models = table(
     "base_models",
     Column("fingerprint", Text, primary_key=True),
     Column("spec", Note, nullable=False),
@@ -53,10 +30,10 @@ base_models = _table(
     Column("layers", Integer, nullable=False),
     Column("parameters", Integer, nullable=False),
     Column("created_at", Time, nullable=False),
-    _digest("fingerprint"),
+    digest("fingerprint"),
 )
 
-tasks = _table(
+tasks = table(
     "tasks",
     Column("name", Text, primary_key=True),
     Column("kind", Text, nullable=False),
@@ -64,7 +41,7 @@ tasks = _table(
     CheckConstraint("name <> 'router'", name="name"),
 )
 
-datasets = _table(
+datasets = table(
     "datasets",
     Column("task", Text, ForeignKey("tasks.name"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
@@ -77,10 +54,10 @@ datasets = _table(
     Column("created_at", Time, nullable=False),
     UniqueConstraint("task", "sha256"),
     CheckConstraint("version >= 1", name="version"),
-    _digest("sha256"),
+    digest("sha256"),
 )
 
-runs = _table(
+runs = table(
     "runs",
     Column("id", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
@@ -93,7 +70,7 @@ runs = _table(
     Column("seconds", REAL, nullable=False),
 )
 
-experts = _table(
+experts = table(
     "experts",
     Column("task", Text, ForeignKey("tasks.name"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
@@ -114,11 +91,11 @@ experts = _table(
     ForeignKeyConstraint(["task", "parent"], ["experts.task", "experts.version"]),
     CheckConstraint("version >= 1", name="version"),
     CheckConstraint("parent < version", name="parent"),
-    _digest("sha256"),
+    digest("sha256"),
 )
 Index(None, experts.c.task, experts.c.settings_key)
 
-generations = _table(
+generations = table(
     "generations",
     Column("number", Integer, primary_key=True),
     Column("router", Text, nullable=False),
@@ -132,11 +109,11 @@ generations = _table(
     Column("created_at", Time, nullable=False),
     CheckConstraint("number >= 1", name="number"),
     CheckConstraint("parent < number", name="parent"),
-    _digest("sha256"),
-    _digest("root"),
+    digest("sha256"),
+    digest("root"),
 )
 
-slots = _table(
+slots = table(
     "slots",
     Column("generation", Integer, ForeignKey("generations.number"), primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
@@ -149,7 +126,7 @@ slots = _table(
 )
 
 # An expert's numbers carry (expert_task, expert_version), a generation's carry generation.
-evaluations = _table(
+evaluations = table(
     "evaluations",
     Column("id", Integer, primary_key=True),
     Column("expert_task", Text),
@@ -174,18 +151,18 @@ evaluations = _table(
 Index(None, evaluations.c.expert_task, evaluations.c.expert_version)
 Index(None, evaluations.c.generation)
 
-features = _table(
+features = table(
     "features",
     Column("key", Text, primary_key=True),
     Column("sha256", Text, nullable=False),
     Column("bytes", Integer, nullable=False),
     Column("about", Json, nullable=False),
     Column("created_at", Time, nullable=False),
-    _digest("sha256"),
+    digest("sha256"),
 )
 
 # An expert's alias carries (task, version), a generation's carries generation and the subject 'router'.
-aliases = _table(
+aliases = table(
     "aliases",
     Column("subject", Text, primary_key=True),
     Column("name", Text, primary_key=True),
@@ -203,7 +180,7 @@ aliases = _table(
 Index(None, aliases.c.generation)
 Index(None, aliases.c.task, aliases.c.version)
 
-alias_events = _table(
+alias_events = table(
     "alias_events",
     Column("id", Integer, primary_key=True),
     Column("subject", Text, nullable=False),
@@ -220,8 +197,23 @@ alias_events = _table(
 )
 Index(None, alias_events.c.subject, alias_events.c.name)
 
+# Of the events about one task, or one version of its expert, the latest holds. Without a version: the task.
+retirements = table(
+    "retirements",
+    Column("id", Integer, primary_key=True),
+    Column("task", Text, ForeignKey("tasks.name"), nullable=False),
+    Column("version", Integer),
+    Column("retired", Integer, nullable=False),
+    Column("reason", Note, nullable=False),
+    Column("actor", Note),
+    Column("created_at", Time, nullable=False),
+    ForeignKeyConstraint(["task", "version"], ["experts.task", "experts.version"]),
+    CheckConstraint("retired IN (0, 1)", name="retired"),
+)
+Index(None, retirements.c.task, retirements.c.version)
+
 # Times that are compared are seconds since 1970 by the database's own clock; the others are for people.
-jobs = _table(
+jobs = table(
     "jobs",
     Column("id", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
@@ -254,7 +246,7 @@ jobs = _table(
     CheckConstraint(
         "(state IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
     ),
-    _digest("params_sha256"),
+    digest("params_sha256"),
 )
 Index(None, jobs.c.state)
 # Of the jobs with one key, one runs at a time.
@@ -265,7 +257,7 @@ Index(
     sqlite_where=jobs.c.state == text("'running'"),
 )
 
-users = _table(
+users = table(
     "users",
     Column("name", Text, primary_key=True),
     Column("password", Text, nullable=False),
@@ -273,25 +265,25 @@ users = _table(
 )
 
 # Of the secrets in cookies and headers only digests are kept.
-sessions = _table(
+sessions = table(
     "sessions",
     Column("sha256", Text, primary_key=True),
     Column("user", Text, ForeignKey("users.name"), nullable=False),
     Column("expires_at", REAL, nullable=False),
     Column("created_at", Time, nullable=False),
-    _digest("sha256"),
+    digest("sha256"),
 )
 Index(None, sessions.c.user)
 
-tokens = _table(
+tokens = table(
     "tokens",
     Column("sha256", Text, primary_key=True),
     Column("user", Text, ForeignKey("users.name"), nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", Time, nullable=False),
     UniqueConstraint("user", "name"),
-    _digest("sha256"),
+    digest("sha256"),
 )
 
 MOVABLE = (features, aliases, jobs, users, sessions, tokens)
-FROZEN = tuple(table for table in metadata.sorted_tables if table not in MOVABLE)
+FROZEN = tuple(each for each in metadata.sorted_tables if each not in MOVABLE)

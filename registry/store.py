@@ -48,6 +48,7 @@ from registry.records import (
     RunFacts,
     Task,
 )
+from registry.retirements import Retirements
 from registry.users import Users
 
 if TYPE_CHECKING:  # Numpy is only imported where tensors are, so that listings do not wait for it.
@@ -70,6 +71,7 @@ class Registry:
         self.blobs = Blobs(self.home / "blobs")
         self.jobs = Jobs(self.home, self._database, self.blobs)
         self.users = Users(self._database)
+        self.retirements = Retirements(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -137,9 +139,9 @@ class Registry:
 
     # Experts
 
-    def experts(self, task: str | None = None, *, all_versions: bool = False) -> list[Expert]:
-        """The newest expert of each task (or of one task), or all versions; by task and version."""
-        return self._database.read(experts.every, task, all_versions=all_versions)
+    def experts(self, task: str | None = None, **which: Unpack[experts.Which]) -> list[Expert]:
+        """The newest expert of each task (or of one task), or all versions; by task and version, in pages."""
+        return self._database.read(experts.every, task, **which)
 
     def expert(self, ref: str) -> Expert:
         """One expert, such as `sst2`, `sst2@3` or `sst2@stable`."""
@@ -171,9 +173,9 @@ class Registry:
 
     # Generations
 
-    def generations(self) -> list[Generation]:
-        """All generations of the router, oldest first."""
-        return self._database.read(generations.every)
+    def generations(self, *, limit: int | None = None, after: str | None = None) -> list[Generation]:
+        """All generations of the router, oldest first; or `limit` of them, `after` one that is named."""
+        return self._database.read(generations.every, limit=limit, after=after)
 
     def generation(self, ref: int | str | None = None) -> Generation:
         """One generation, such as `3`, `router@3`, `router@candidate` or `router` (the newest).
@@ -242,10 +244,7 @@ class Registry:
         return self._database.read(trace.lineage, ref)
 
     def verify(self, ref: str | None = None) -> list[Problem]:
-        """What is wrong with one expert or generation, or with everything; an empty list when all is well.
-
-        Leftovers of a crash (temporary files, blobs that nothing refers to) are not problems.
-        """
+        """What is wrong with one expert or generation, or with everything; leftovers of a crash are not."""
         return verify.problems(self._database, self.blobs, ref)
 
     def _named(self, ref: str) -> Expert | Generation:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from registry import aliases, base_models, generations, runs, schema, subjects
+from registry import aliases, base_models, generations, retirements, runs, schema, subjects
 from registry.lineage import (
     CHOOSES,
     FOLLOWS,
@@ -23,7 +23,8 @@ from registry.records import Expert, Generation
 class _Graph:
     """A lineage in the making; a thing that is met twice is one node."""
 
-    def __init__(self) -> None:
+    def __init__(self, retired: retirements.Retired) -> None:
+        self.retired = retired
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
 
@@ -36,7 +37,7 @@ class _Graph:
 
 def lineage(connection: Connection, ref: str) -> Lineage:
     """The lineage of what `ref` names: an expert or a generation."""
-    graph = _Graph()
+    graph = _Graph(retirements.standing(connection))
     subject = subjects.get(connection, ref)
     if isinstance(subject, Expert):
         _expert(connection, graph, subject)
@@ -118,6 +119,8 @@ def _aliases(connection: Connection, graph: _Graph) -> None:
 
 def _expert_node(graph: _Graph, expert: Expert) -> None:
     note = f"{expert.adapter}, {expert.parameters:,} parameters, {expert.sha256[:12]}"
+    if graph.retired.of(expert.name) is not None:
+        note += ", retired"
     graph.node(expert.name, "expert", note)
 
 

@@ -2,22 +2,36 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from registry import ConflictError, Expert, NotFoundError, Registry
 
 
-def choose(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
-    """The newest expert of each task, or those named.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a router is to choose among.
+
+    Attributes:
+        experts: in slot order.
+        left_out: the newest experts of their tasks that are not among them, since they are retired.
+    """
+
+    experts: list[Expert]
+    left_out: list[Expert]
+
+
+def choose(registry: Registry, names: Sequence[str] | None) -> Choice:
+    """Of each task the newest expert that is not retired; or those named, retired or not.
 
     Raises:
-        NotFoundError: no expert yet, or an unknown one.
+        NotFoundError: no expert yet, or an unknown one, or all are retired.
         ConflictError: experts of different base models, or two versions of one task.
     """
-    found = registry.experts() if names is None else [registry.expert(name) for name in names]
-    if not found:
-        raise NotFoundError(
-            "there is no expert to route to yet: add one with `registry add-task --data FILE`"
-        )
+    if names is None:
+        choice = _wanted(registry)
+    else:
+        choice = Choice(experts=[registry.expert(name) for name in names], left_out=[])
+    found = choice.experts
     twice = [task for task, count in Counter(expert.task for expert in found).items() if count > 1]
     if twice:
         raise ConflictError(f"{twice[0]} is named more than once: a router takes one version of each task")
@@ -29,4 +43,26 @@ def choose(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
         raise ConflictError(
             f"one router needs experts of one base model, these differ: {each}; name some with --expert"
         )
-    return found
+    return choice
+
+
+def _wanted(registry: Registry) -> Choice:
+    newest = registry.experts()
+    if not newest:
+        raise NotFoundError(
+            "there is no expert to route to yet: add one with `registry add-task --data FILE`"
+        )
+    retired = registry.retirements.now()
+    left_out = [expert for expert in newest if retired.of(expert.name) is not None]
+    chosen = {expert.task: expert for expert in newest if expert not in left_out}
+    for expert in left_out:
+        versions = registry.experts(expert.task, all_versions=True)
+        wanted = [one for one in versions if retired.of(one.name) is None]
+        if wanted:
+            chosen[expert.task] = wanted[-1]
+    if not chosen:
+        raise NotFoundError(
+            "every expert is retired: take one back with `registry retire NAME --undo`, or name some with "
+            "--expert"
+        )
+    return Choice(experts=[chosen[task] for task in sorted(chosen)], left_out=left_out)

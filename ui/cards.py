@@ -8,6 +8,7 @@ import click
 
 from registry.errors import NotFoundError
 from ui import gates, present
+from ui.views.retirements import document
 
 if TYPE_CHECKING:
     from registry import Registry
@@ -25,6 +26,7 @@ IDENTITY = (
     "started_at",
     "finished_at",
     "gate",
+    "retired",
 )
 
 
@@ -65,6 +67,7 @@ def _task(registry: "Registry", name: str) -> dict[str, Any]:
         "findings": list(dataset.findings),
         "datasets": [one.name for one in registry.datasets(name)],
         "experts": [one.name for one in experts],
+        "retired": document(registry.retirements.now(), name),
         "created_at": task.created_at,
     }
 
@@ -85,6 +88,7 @@ def _expert(registry: "Registry", expert: "Expert") -> dict[str, Any]:
         "parent": None if expert.parent is None else f"{expert.task}@{expert.parent}",
         "parameters": expert.parameters,
         "bytes": expert.bytes,
+        "retired": document(registry.retirements.now(), expert.name),
         "sha256": expert.sha256,
         "metrics": present.metrics(registry.evaluations(expert.name)),
         "config": expert.config,

@@ -10,6 +10,7 @@ from ui.commands.home import doctor, migrate, path, verify
 from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
 from ui.commands.predictions import evaluate, predict
+from ui.commands.retirements import retire
 from ui.commands.routers import retrain_router, routers
 from ui.commands.server import token, ui, user
 from ui.commands.storage import backup, fsck, gc, restore
@@ -42,7 +43,7 @@ for command in (
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
     *(ui, user, token),
-    *(promote, rollback, alias, history),
+    *(promote, rollback, alias, history, retire),
     *(verify, fsck, gc, backup, restore),
     *(doctor, path, migrate),
 ):

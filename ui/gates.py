@@ -18,6 +18,9 @@ def echo(gate: Mapping[str, Any]) -> None:
     if gate["against"] is None:
         click.echo("  gate        passed: nothing was in production to compare with")
         return
+    if gate["together"] is None:
+        click.echo(f"  gate        passed: every task of {gate['against']} is retired")
+        return
     compared = f"{len(gate['tasks']):,} tasks, {gate['together']['rows']:,} held-out rows"
     click.echo(f"  gate        {summary(gate)}, against {gate['against']} on {compared}")
     losers = [one for one in gate["tasks"] if not one["passed"] or one["points"] > 0]

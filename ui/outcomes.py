@@ -53,6 +53,8 @@ def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
     state = "is fitted" if fitted["created"] else "covers these experts already, nothing to fit"
     name, experts = fitted["generation"], len(fitted["experts"])
     click.echo(f"{name} {state}: {fitted['router']} over {experts} experts.")
+    if fitted.get("left_out"):  # Jobs of earlier releases do not say.
+        click.echo(f"  left out    {', '.join(fitted['left_out'])}, since retired")
     present.echo_metrics(fitted["metrics"])
     if len(fitted["candidates"]) > 1:
         scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted["candidates"].items())

@@ -14,6 +14,7 @@ def told(registry: Registry, wanted: Wanted) -> list[tuple[str, str, str]]:
 def test_every_kind_of_event_is_told_newest_first(filled: Registry) -> None:
     filled.jobs.enqueue("evaluate", {"ref": "sst2@1"}, task="sst2")
     cancelled = filled.jobs.enqueue("retrain_router", {"actor": "ann"})
+    filled.retirements.retire("trec")
     filled.jobs.cancel(cancelled.id)
     events, total = audit.events(filled)
     assert total == len(events)

@@ -16,7 +16,7 @@ def submit(
     """Ask for the next generation.
 
     Args:
-        experts: which, by default the newest of each task when the work begins.
+        experts: which, by default the newest of each task that is not retired when the work begins.
         actor: who is on record for the moves of the aliases; by default who asks, whoever runs the worker.
         options: as of `trainer.retrain_router`.
 
@@ -25,7 +25,7 @@ def submit(
     """
     if options.get("router", "auto") != "auto":
         kinds.check("routers", options["router"])
-    chosen = choose(registry, experts)
+    chosen = choose(registry, experts).experts
     params = {
         "experts": None if experts is None else [expert.name for expert in chosen],
         "actor": actor or user(),

@@ -101,8 +101,9 @@ class Gate:
 
     Attributes:
         against: the generation that was in production; None when none was, and nothing could be lost.
-        tasks: every task that production answers; together: all their rows as if of one task, where many
-            losses too small to be told from chance add up. None when nothing was compared.
+        tasks: every task that production answers, but for retired ones that the candidate lacks; together:
+            all their rows as if of one task, where many losses too small to be told from chance add up. None
+            when nothing was compared.
         problem: why no comparison was possible; then nothing is promoted unasked.
     """
 
@@ -165,7 +166,8 @@ def check_tolerance(tolerance: float) -> None:
 
 
 def compare(candidate: RoutedPool, production: Generation | None, tolerance: float) -> Gate:
-    """Ask both about every task that production answers.
+    """Ask both about every task that production answers; those that are retired, and that the candidate
+    lacks for it, are no loss.
 
     The rows are those that the candidate's expert of the task was measured on, since they say what the task
     is today; for a task that the candidate lacks, those of production's expert.
@@ -198,9 +200,9 @@ def judge(
         for task, right in before.items()
     )
     whole = [[right for task in before for right in rows[task]] for rows in (before, after)]
-    together = Comparison.of("all tasks", whole[0], whole[1], tolerance)
+    together = Comparison.of("all tasks", whole[0], whole[1], tolerance) if tasks else None
     return Gate(
-        passed=together.passed and all(one.passed for one in tasks),
+        passed=all(one.passed for one in (*tasks, together) if one is not None),
         against=against,
         tolerance=tolerance,
         level=LEVEL,
@@ -212,8 +214,11 @@ def judge(
 def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]) -> dict[str, list[bool]]:
     """By task, which rows production answers rightly."""
     reference = RoutedPool.frozen(archive, production)
+    retired = archive.registry.retirements.now()
     found = {}
     for done, theirs in enumerate(reference.experts, 1):
+        if theirs.task not in ours and retired.of(theirs.name) is not None:
+            continue
         found[theirs.task] = reference.right(ours.get(theirs.task, theirs))
         archive.on_progress(f"comparing with {production.name}", done, len(reference.experts), "")
     return found

@@ -18,7 +18,7 @@ from trainer.pipeline.promoting import Promotion, Settled, in_production
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
-from trainer.selection import choose
+from trainer.selection import Choice, choose
 from trainer.tally import scores
 
 AUTO = "auto"
@@ -38,6 +38,7 @@ class RetrainedRouter:
         promoted: whether the alias `production` now stands for it.
         refused: whether it was to be promoted if the gate let it, and the gate did not.
         gate: how it compares with what was in production; None if nobody ever asked.
+        left_out: the newest experts of their tasks that are not in it, since they are retired.
     """
 
     generation: Generation
@@ -49,6 +50,7 @@ class RetrainedRouter:
     promoted: bool
     refused: bool
     gate: Gate | None
+    left_out: tuple[str, ...]
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class RetrainedRouter:
             "promoted": self.promoted,
             "refused": self.refused,
             "gate": None if self.gate is None else self.gate.as_json(),
+            "left_out": list(self.left_out),
             "seconds": self.seconds,
         }
 
@@ -83,8 +86,8 @@ def retrain_router(
     on_progress: Progress = silent,
     finish: Callable[[RetrainedRouter], object] = lambda made: None,
 ) -> RetrainedRouter:
-    """Fit a router over the newest expert of each task, or over those named, and freeze it as the next
-    generation, `router@candidate`. It goes into production when the promotion gate lets it.
+    """Fit a router over the newest expert of each task that is not retired, or over those named, and freeze
+    it as the next generation, `router@candidate`. It goes into production when the promotion gate lets it.
 
     Reads cached features; the base model runs only for rows whose features or answers are not cached, and for
     held-out rows that a router sends to another expert.
@@ -111,15 +114,15 @@ def retrain_router(
     settings = {"router": router, "passes": passes, "seed": seed}
     archive = Archive(registry, device, on_progress)
     promotion = Promotion(registry, promote, tolerance, actor)
-    newest = _same_as_newest(registry, chosen, settings)
+    newest = _same_as_newest(registry, chosen.experts, settings)
     if newest is not None:
-        return _nothing_to_do(archive, newest, promotion, started, finish)
-    fitted = fit(archive, modules, chosen, seed, passes)
+        return _nothing_to_do(archive, newest, chosen, promotion, started, finish)
+    fitted = fit(archive, modules, chosen.experts, seed, passes)
     gate = compare(fitted.pool, in_production(registry), tolerance)
     with registry.transaction():
         generation = _publish(registry, fitted, settings, started)
         settled = promotion.settle(generation, gate)
-        made = _result(generation, True, fitted.measured, settled, started)
+        made = _result(generation, True, fitted.measured, chosen, settled, started)
         finish(made)
     fault("promote.committed")
     return made
@@ -132,6 +135,7 @@ def _kinds(router: str) -> list[str]:
 def _nothing_to_do(
     archive: Archive,
     newest: Generation,
+    chosen: Choice,
     promotion: Promotion,
     started: Moment,
     finish: Callable[[RetrainedRouter], object],
@@ -143,7 +147,7 @@ def _nothing_to_do(
     measured = registry.evaluations(newest.name)[::-1]
     with registry.transaction():
         settled = promotion.as_it_was(newest) if gate is None else promotion.settle(newest, gate)
-        found = _result(newest, False, measured, settled, started)
+        found = _result(newest, False, measured, chosen, settled, started)
         finish(found)
     fault("promote.committed")
     return found
@@ -176,6 +180,7 @@ def _result(
     generation: Generation,
     created: bool,
     measured: Sequence[Evaluation] | Sequence[EvaluationFacts],
+    chosen: Choice,
     settled: Settled,
     started: Moment,
 ) -> RetrainedRouter:
@@ -190,5 +195,6 @@ def _result(
         promoted=settled.promoted,
         refused=settled.refused,
         gate=settled.gate,
+        left_out=tuple(expert.name for expert in chosen.left_out),
         seconds=started.elapsed(),
     )

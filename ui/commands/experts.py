@@ -13,10 +13,13 @@ from ui.group import Session, common_options, pass_session
 def experts(session: Session, task: str | None, all_versions: bool) -> None:
     """List the experts."""
     from ui import present
+    from ui.views.retirements import document, in_words
 
     with session.open() as registry:
         listed = registry.experts(task, all_versions=all_versions)
         measured = registry.evaluations_of([expert.name for expert in listed])
+        gone = registry.retirements.now()
+    retired = {expert.name: document(gone, expert.name) for expert in listed}
     found = [(expert, present.metrics(measured[expert.name])) for expert in listed]
     if session.json:
         session.print_json(
@@ -30,6 +33,7 @@ def experts(session: Session, task: str | None, all_versions: bool) -> None:
                     "parameters": expert.parameters,
                     "sha256": expert.sha256,
                     "metrics": metrics,
+                    "retired": retired[expert.name],
                 }
                 for expert, metrics in found
             ]
@@ -38,7 +42,7 @@ def experts(session: Session, task: str | None, all_versions: bool) -> None:
         click.echo("No experts yet. Add one: registry add-task --data examples/sentiment.csv")
     else:
         present.echo_table(
-            ("expert", "kind", "adapter", "parameters", "validation", "test", "created"),
+            ("expert", "kind", "adapter", "parameters", "validation", "test", "created", "retired"),
             [
                 (
                     expert.name,
@@ -48,6 +52,7 @@ def experts(session: Session, task: str | None, all_versions: bool) -> None:
                     present.headline(metrics, "validation"),
                     present.headline(metrics, "test"),
                     present.moment(expert.created_at),
+                    in_words(retired[expert.name], expert.name),
                 )
                 for expert, metrics in found
             ],

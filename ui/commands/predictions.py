@@ -20,7 +20,7 @@ Text = str | tuple[str, str | None]
 
 @click.command("predict")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--data", help="File of texts: CSV, TSV or JSON Lines; no label column is needed.")
+@click.option("--data", help="File of texts: CSV, TSV, JSON Lines or Parquet; no label is needed.")
 @click.option("--text", help="Column of the text in --data [default: text].")
 @click.option("--text-pair", help="Column of the second text in --data.")
 @click.option("--router", help="Generation to route with, such as router@2 [default: production].")

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @click.command("retrain-router")
 @click.option("--router", default="auto", show_default=True, help="Kind of router; auto fits all and picks.")
-@click.option("--expert", "experts", multiple=True, help="An expert to route to; repeat it [default: all].")
+@click.option(
+    "--expert",
+    "experts",
+    multiple=True,
+    help="An expert to route to; repeat it [default: all but retired ones].",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--two-pass", is_flag=True, help="Run the base model twice a text, as the paper does.")
 @click.option(
@@ -46,7 +51,7 @@ def retrain_router(
     device: str,
     detach: bool,
 ) -> None:
-    """Fit a router over all experts.
+    """Fit a router over all experts that are not retired.
 
     The result is the next router generation, router@candidate. No expert is touched. It goes into production
     unless a task of the generation that is there now is shown to lose accuracy; exit code 6 when one is.

@@ -27,7 +27,7 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 
 
 @click.command("add-task")
-@click.option("--data", required=True, help="CSV, TSV or JSON Lines file of the task's rows.")
+@click.option("--data", required=True, help="CSV, TSV, JSON Lines or Parquet file of the task's rows.")
 @click.option("--name", help="Name of the task [default: the file's name].")
 @click.option("--kind", help="Kind of task [default: told from the columns].")
 @click.option("--text", help="Column of the text [default: text].")
@@ -78,10 +78,13 @@ def add_task(session: Session, /, *, data: str, device: str, detach: bool, **opt
 def tasks(session: Session) -> None:
     """List the tasks."""
     from ui import present
+    from ui.views.retirements import document, in_words
 
     with session.open() as registry:
+        gone = registry.retirements.now()
         newest = {expert.task: expert.name for expert in registry.experts()}
         found = [(task, registry.dataset(task.name)) for task in registry.tasks()]
+    retired = {task.name: document(gone, task.name) for task, _ in found}
     if session.json:
         session.print_json(
             [
@@ -92,6 +95,7 @@ def tasks(session: Session) -> None:
                     "dataset": dataset.name,
                     "rows": present.rows(dataset.rows),
                     "expert": newest.get(task.name),
+                    "retired": retired[task.name],
                 }
                 for task, dataset in found
             ]
@@ -100,7 +104,7 @@ def tasks(session: Session) -> None:
         click.echo("No tasks yet. Add one: registry add-task --data examples/sentiment.csv")
     else:
         present.echo_table(
-            ("task", "kind", "labels", "train", "validation", "test", "expert"),
+            ("task", "kind", "labels", "train", "validation", "test", "expert", "retired"),
             [
                 (
                     task.name,
@@ -108,6 +112,7 @@ def tasks(session: Session) -> None:
                     present.plain(", ".join(dataset.labels), 40),
                     *(f"{dataset.rows.get(split, 0):,}" for split in ("train", "validation", "test")),
                     newest.get(task.name, "-"),
+                    in_words(retired[task.name], task.name),
                 )
                 for task, dataset in found
             ],
