@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, tuple_
 
 from registry import aliases, base_models, evaluations, pairs, runs, schema, tasks
 from registry.blobs import Blobs
@@ -16,16 +17,34 @@ from registry.records import EvaluationFacts, Expert, NewExpert, RunFacts
 _table = schema.experts
 
 
-def every(connection: Connection, task: str | None = None, *, all_versions: bool = False) -> list[Expert]:
+class Which(TypedDict, total=False):
+    """Which experts a list holds."""
+
+    all_versions: bool
+    """All, and not only the newest of each task."""
+    limit: int | None
+    """A page of at most so many."""
+    after: str | None
+    """The expert that the page before ended with."""
+
+
+def every(connection: Connection, task: str | None = None, **which: Unpack[Which]) -> list[Expert]:
     """The newest expert of each task (or of one task), or all versions; by task and version."""
-    wanted = select(_table).order_by(_table.c.task, _table.c.version)
+    after = which.get("after")
+    wanted = select(_table).order_by(_table.c.task, _table.c.version).limit(which.get("limit"))
+    if after is not None:
+        last = get(connection, after)
+        wanted = wanted.where(tuple_(_table.c.task, _table.c.version) > (last.task, last.version))
     if task is not None:
         tasks.get(connection, task)
         wanted = wanted.where(_table.c.task == task)
-    if not all_versions:
-        newest = select(_table.c.task, func.max(_table.c.version).label("version")).group_by(_table.c.task)
-        each = newest.subquery()
-        wanted = wanted.join(each, (_table.c.task == each.c.task) & (_table.c.version == each.c.version))
+    if not which.get("all_versions"):
+        newer = _table.alias()
+        wanted = wanted.where(
+            ~select(newer.c.version)
+            .where(newer.c.task == _table.c.task, newer.c.version > _table.c.version)
+            .exists()
+        )
     return [Expert(**row._mapping) for row in connection.execute(wanted)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, Select, Text, cast, func, insert, select
 
 from registry import aliases, base_models, evaluations, experts, runs, schema, tasks
 from registry.blobs import Blobs
@@ -22,13 +22,18 @@ _table = schema.generations
 _slots = schema.slots
 
 
-def every(connection: Connection) -> list[Generation]:
-    """All generations, oldest first."""
-    chosen: dict[int, list[str]] = {}
-    for slot in connection.execute(select(_slots).order_by(_slots.c.generation, _slots.c.slot)):
-        chosen.setdefault(slot.generation, []).append(f"{slot.task}@{slot.version}")
-    rows = connection.execute(select(_table).order_by(_table.c.number))
-    return [_record(row, chosen.get(row.number, ())) for row in rows]
+def every(connection: Connection, *, limit: int | None = None, after: str | None = None) -> list[Generation]:
+    """All generations, oldest first; or `limit` of them, those `after` one that is named."""
+    wanted = select(_table).order_by(_table.c.number).limit(limit)
+    if after is not None:
+        wanted = wanted.where(_table.c.number > resolve(connection, parse(after)).number)
+    rows = connection.execute(wanted).all()
+    chosen: dict[int, list[str]] = {row.number: [] for row in rows}
+    if rows:
+        slots = _members().where(_slots.c.generation.between(rows[0].number, rows[-1].number))
+        for number, name in connection.execute(slots):
+            chosen[number].append(name)
+    return [_record(row, chosen[row.number]) for row in rows]
 
 
 def get(connection: Connection, ref: int | str | None = None) -> Generation:
@@ -64,8 +69,8 @@ def resolve(connection: Connection, reference: Reference) -> Generation:
         raise NotFoundError(
             f"There is no generation '{reference}': the router has generations 1 to {newest}."
         )
-    slots = select(_slots).where(_slots.c.generation == row.number).order_by(_slots.c.slot)
-    return _record(row, [f"{slot.task}@{slot.version}" for slot in connection.execute(slots)])
+    slots = _members().where(_slots.c.generation == row.number)
+    return _record(row, [name for _, name in connection.execute(slots)])
 
 
 def add(
@@ -134,6 +139,12 @@ def _check(members: Sequence[Expert], base_model: str) -> None:
             f"{', '.join(others)} stand on another base model than {base_model[:12]}. "
             "A generation runs on one base model: leave them out or train them on it."
         )
+
+
+def _members() -> Select[int, str]:
+    """The number of a generation and the name of an expert of it, in slot order."""
+    name = _slots.c.task + "@" + cast(_slots.c.version, Text)
+    return select(_slots.c.generation, name).order_by(_slots.c.generation, _slots.c.slot)
 
 
 def _record(row: Row[Any], chosen: Iterable[str]) -> Generation:
