@@ -7,11 +7,12 @@ aliases, jobs) is as a team would have it after years.
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from registry import Registry
-from registry.records import EvaluationFacts
-from tests.registry.samples import BASE, RUN, add_dataset, payload
+from registry.records import EvaluationFacts, RunFacts
+from tests.registry.samples import BASE, NOON, RUN, add_dataset, payload
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts
 
@@ -110,7 +111,7 @@ def add_expert(registry: Registry, task: str, dataset: int, place: int, size: in
         parameters=33_920,
         payload=payload(place, size),
         settings_key=f"settings {place}",
-        run=replace(RUN, settings=SETTINGS, history=HISTORY),
+        run=_run(place, "expert", HISTORY),
         evaluations=[
             EvaluationFacts(metric="accuracy", split=split, value=0.6 + place % 40 / 100, examples=ROWS)
             for split in ("validation", "test")
@@ -136,9 +137,14 @@ def add_generation(registry: Registry, names: list[str], place: int) -> str:
         experts=names,
         parameters=577 * len(names),
         payload=payload(1_000_000 + place, 64 * len(names)),
-        run=replace(RUN, kind="router", settings=SETTINGS, history=[]),
+        run=_run(place, "router", []),
         evaluations=measures([name.partition("@")[0] for name in names], place),
     ).name
+
+
+def _run(place: int, kind: str, history: list[dict[str, float]]) -> RunFacts:
+    ended = NOON + timedelta(minutes=place)
+    return replace(RUN, kind=kind, settings=SETTINGS, history=history, started_at=ended, finished_at=ended)
 
 
 def measures(tasks: list[str], seed: int) -> list[EvaluationFacts]:

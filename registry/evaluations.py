@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select, tuple_
 
 from registry import schema, tasks
+from registry.canonical import canonical_json
+from registry.columns import Time
 from registry.errors import InvalidSettingError, not_found
 from registry.names import ROUTER
 from registry.records import Evaluation, EvaluationFacts, Expert, Generation
@@ -18,33 +19,41 @@ _table = schema.evaluations
 _AT_ONCE = 400
 
 
+_SUBJECT = ("expert_task", "expert_version", "generation")
+_FACTS = ("task", "dataset_version", "split", "metric", "value", "examples", "details", "created_at")
+_columns = [_table.c[name] for name in (*_SUBJECT, "id", *_FACTS)]
+# A generation may bring two thousand numbers: a statement of SQLAlchemy's takes as long again as SQLite.
+_INSERT = (
+    f"INSERT INTO {_table.name} ({', '.join((*_SUBJECT, *_FACTS))}) "
+    f"VALUES ({', '.join('?' for _ in (*_SUBJECT, *_FACTS))})"
+)
+
+
 def add(connection: Connection, subject: Expert | Generation, facts: Sequence[EvaluationFacts]) -> None:
     """Puts numbers measured of an expert or a generation on record, in the order given."""
-    now = datetime.now(UTC)
-    if isinstance(subject, Expert):
-        owner: dict[str, Any] = {"expert_task": subject.task, "expert_version": subject.version}
-    else:
-        owner = {"generation": subject.number}
+    of = (
+        (subject.task, subject.version, None) if isinstance(subject, Expert) else (None, None, subject.number)
+    )
     for fact in facts:
         if not math.isfinite(fact.value):
             raise InvalidSettingError(f"{subject.name}: {fact.metric} is {fact.value}, not a finite number.")
     measured_on = _measured_on(connection, subject, {fact.dataset for fact in facts})
+    now = Time().process_bind_param(datetime.now(UTC), connection.dialect)
     rows = [
-        {
-            **owner,
-            "task": measured_on[fact.dataset][0],
-            "dataset_version": measured_on[fact.dataset][1],
-            "split": fact.split,
-            "metric": fact.metric,
-            "value": fact.value,
-            "examples": fact.examples,
-            "details": fact.details,
-            "created_at": now,
-        }
+        (
+            *of,
+            *measured_on[fact.dataset],
+            fact.split,
+            fact.metric,
+            fact.value,
+            fact.examples,
+            None if fact.details is None else canonical_json(fact.details),
+            now,
+        )
         for fact in facts
     ]
     if rows:
-        connection.execute(insert(_table), rows)
+        connection.exec_driver_sql(_INSERT, rows)
 
 
 def of(connection: Connection, names: Iterable[str]) -> dict[str, list[Evaluation]]:
@@ -53,11 +62,10 @@ def of(connection: Connection, names: Iterable[str]) -> dict[str, list[Evaluatio
     wanted = list(found)
     for start in range(0, len(wanted), _AT_ONCE):
         among = _among(wanted[start : start + _AT_ONCE])
-        for row in connection.execute(select(_table).where(among).order_by(_table.c.id.desc())):
-            values = dict(row._mapping)
-            task, version = values.pop("expert_task"), values.pop("expert_version")
-            generation = values.pop("generation")
+        rows = connection.execute(select(*_columns).where(among).order_by(_table.c.id.desc()))
+        for task, version, generation, *facts in rows:
             name = f"{ROUTER}@{generation}" if task is None else f"{task}@{version}"
+            values = dict(zip(("id", *_FACTS), facts, strict=True))
             found[name].append(Evaluation(subject=name, **values))
     return found
 

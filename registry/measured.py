@@ -90,12 +90,13 @@ def gates(registry: "Registry", *, newest: int | None = None) -> dict[str, str]:
 
 def _summaries(connection: Connection, newest: int | None) -> list[Summary]:
     table, slots, runs = schema.generations, schema.slots, schema.runs
-    size = select(func.count()).where(slots.c.generation == table.c.number).scalar_subquery()
+    # Slots are numbered from 0, so that the last tells how many there are without counting them.
+    last = select(func.max(slots.c.slot)).where(slots.c.generation == table.c.number).scalar_subquery()
     wanted = (
         select(
             table.c.number,
             table.c.router,
-            size.label("experts"),
+            (last + 1).label("experts"),
             table.c.parameters,
             table.c.sha256,
             table.c.root,

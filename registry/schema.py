@@ -285,5 +285,12 @@ tokens = table(
     digest("sha256"),
 )
 
+# By time, for the list of everything that was done.
+for _time in (
+    *(one.c.created_at for one in (alias_events, datasets, experts, generations, jobs, retirements)),
+    *(one.c.finished_at for one in (jobs, runs)),
+):
+    Index(None, _time)
+
 MOVABLE = (features, aliases, jobs, users, sessions, tokens)
 FROZEN = tuple(each for each in metadata.sorted_tables if each not in MOVABLE)

@@ -1,10 +1,10 @@
 """Reads the lineage of an expert or a generation from the database."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, Row, Select, Text, cast, func, select
 
-from registry import aliases, base_models, generations, retirements, runs, schema, subjects
+from registry import aliases, base_models, retirements, runs, schema, subjects
 from registry.lineage import (
     CHOOSES,
     FOLLOWS,
@@ -48,56 +48,68 @@ def lineage(connection: Connection, ref: str) -> Lineage:
 
 
 def _expert(connection: Connection, graph: _Graph, expert: Expert) -> None:
-    _expert_node(graph, expert)
     table = schema.experts
-    wanted = select(table).where(table.c.task == expert.task, table.c.version < expert.version)
-    earlier = [Expert(**row._mapping) for row in connection.execute(wanted.order_by(table.c.version.desc()))]
-    _datasets(connection, graph, [expert, *earlier], schema.datasets.c.task == expert.task)
+    wanted = _described().where(table.c.task == expert.task, table.c.version <= expert.version)
+    itself, *earlier = connection.execute(wanted.order_by(table.c.version.desc())).all()
+    _expert_node(graph, itself)
+    for version in (itself, *earlier):
+        _dataset(graph, version)
     _run_and_base(connection, graph, expert)
     for version in earlier:
         _expert_node(graph, version)
         graph.edge(f"{expert.task}@{version.version + 1}", FOLLOWS, version.name)
-    generation, slot, other = schema.generations, schema.slots, schema.slots.alias()
-    size = select(func.count()).where(other.c.generation == generation.c.number).scalar_subquery()
+    slot = schema.slots
     users = (
-        select(generation.c.number, generation.c.router, generation.c.root, size.label("size"))
-        .join(slot, slot.c.generation == generation.c.number)
+        _sized()
+        .join(slot, slot.c.generation == schema.generations.c.number)
         .where(slot.c.task == expert.task, slot.c.version == expert.version)
-        .order_by(generation.c.number)
     )
     for row in connection.execute(users):
-        name = f"{ROUTER}@{row.number}"
-        _generation_node(graph, name, row.router, row.size, row.root)
-        graph.edge(name, CHOOSES, expert.name)
+        graph.edge(_generation_node(graph, row), CHOOSES, expert.name)
 
 
 def _generation(connection: Connection, graph: _Graph, generation: Generation) -> None:
-    _generation_node(graph, generation.name, generation.router, len(generation.experts), generation.root)
     table, slot = schema.experts, schema.slots
+    these = {generation.number, generation.parent or generation.number}
+    sized = connection.execute(_sized().where(schema.generations.c.number.in_(these))).all()
+    _generation_node(graph, sized[-1])
     chosen = (slot.c.task == table.c.task) & (slot.c.version == table.c.version)
-    wanted = select(table).join(slot, chosen).where(slot.c.generation == generation.number)
-    members = [Expert(**row._mapping) for row in connection.execute(wanted.order_by(slot.c.slot))]
+    wanted = _described().join(slot, chosen).where(slot.c.generation == generation.number)
+    members = connection.execute(wanted.order_by(slot.c.slot)).all()
     for expert in members:
         _expert_node(graph, expert)
         graph.edge(generation.name, CHOOSES, expert.name)
-    tasks = select(slot.c.task).where(slot.c.generation == generation.number)
-    _datasets(connection, graph, members, schema.datasets.c.task.in_(tasks))
-    _run_and_base(connection, graph, generation)
-    if generation.parent is not None:
-        parent = generations.get(connection, generation.parent)
-        _generation_node(graph, parent.name, parent.router, len(parent.experts), parent.root)
-        graph.edge(generation.name, FOLLOWS, parent.name)
-
-
-def _datasets(
-    connection: Connection, graph: _Graph, members: Sequence[Expert], of: ColumnElement[bool]
-) -> None:
-    rows = connection.execute(select(schema.datasets).where(of))
-    notes = {(row.task, row.version): _counts(row._mapping["rows"]) for row in rows}
     for expert in members:
-        name = f"{expert.task}/data@{expert.dataset}"
-        graph.node(name, "dataset", notes[expert.task, expert.dataset])
-        graph.edge(expert.name, TRAINED_ON, name)
+        _dataset(graph, expert)
+    _run_and_base(connection, graph, generation)
+    for parent in sized[:-1]:
+        graph.edge(generation.name, FOLLOWS, _generation_node(graph, parent))
+
+
+def _described() -> Select[Any]:
+    """Of an expert, what its box says and what the box of its rows says: a generation may have hundreds."""
+    table, rows = schema.experts, schema.datasets
+    return select(
+        (table.c.task + "@" + cast(table.c.version, Text)).label("name"),
+        *(table.c[name] for name in ("task", "version", "adapter", "parameters", "sha256", "dataset")),
+        rows.c.rows.label("counts"),
+    ).join(rows, (rows.c.task == table.c.task) & (rows.c.version == table.c.dataset))
+
+
+def _sized() -> Select[Any]:
+    """Of a generation, what its box says; by number."""
+    table, slots = schema.generations, schema.slots.alias()
+    # Slots are numbered from 0, so that the last tells how many there are without counting them.
+    last = select(func.max(slots.c.slot)).where(slots.c.generation == table.c.number).scalar_subquery()
+    return select(table.c.number, table.c.router, table.c.root, (last + 1).label("size")).order_by(
+        table.c.number
+    )
+
+
+def _dataset(graph: _Graph, expert: Row[Any]) -> None:
+    name = f"{expert.task}/data@{expert.dataset}"
+    graph.node(name, "dataset", _counts(expert.counts))
+    graph.edge(expert.name, TRAINED_ON, name)
 
 
 def _run_and_base(connection: Connection, graph: _Graph, made: Expert | Generation) -> None:
@@ -117,15 +129,17 @@ def _aliases(connection: Connection, graph: _Graph) -> None:
             graph.edge(alias.ref, STANDS_FOR, alias.target)
 
 
-def _expert_node(graph: _Graph, expert: Expert) -> None:
+def _expert_node(graph: _Graph, expert: Row[Any]) -> None:
     note = f"{expert.adapter}, {expert.parameters:,} parameters, {expert.sha256[:12]}"
     if graph.retired.of(expert.name) is not None:
         note += ", retired"
     graph.node(expert.name, "expert", note)
 
 
-def _generation_node(graph: _Graph, name: str, router: str, size: int, root: str) -> None:
-    graph.node(name, "generation", f"{router}, {size} expert{'s' * (size != 1)}, {root[:12]}")
+def _generation_node(graph: _Graph, row: Row[Any]) -> str:
+    name = f"{ROUTER}@{row.number}"
+    graph.node(name, "generation", f"{row.router}, {row.size} expert{'s' * (row.size != 1)}, {row.root[:12]}")
+    return name
 
 
 def _counts(rows: dict[str, int]) -> str:

@@ -123,7 +123,7 @@ def test_an_older_database_names_the_command(home: Path, monkeypatch: pytest.Mon
     Registry(home).close()
     monkeypatch.setattr(revisions, "REVISIONS", (revisions.HEAD, "9999"))
     monkeypatch.setattr(revisions, "HEAD", "9999")
-    with pytest.raises(SchemaError, match=r"is at revision 0004; .* Run `registry migrate`"):
+    with pytest.raises(SchemaError, match=r"is at revision 0005; .* Run `registry migrate`"):
         Registry(home)
 
 
