@@ -8,6 +8,7 @@ from registry.errors import DataRefusedError, InvalidSettingError, nearest
 from registry.names import ROUTER, parse
 from trainer import kinds
 from trainer.data import TaskData, read_task
+from trainer.data.refusals import numbered
 
 HELD_OUT = ("validation", "test")
 """The splits that no training sees."""
@@ -47,7 +48,7 @@ def read_trial(path: str | Path, expert: Expert) -> TaskData:
         label = row.values[kind.TARGET]
         if expert.labels and label not in expert.labels:
             raise DataRefusedError(
-                f"{path}, line {row.line}: label {label!r} is none of {expert.name}'s: "
+                f"{path}, {numbered(str(path), row.line)}: label {label!r} is none of {expert.name}'s: "
                 f"{', '.join(expert.labels)}."
                 f"{nearest(label, expert.labels)}"
             )

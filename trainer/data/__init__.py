@@ -1,7 +1,8 @@
 """Rows of a task from a file: taken exactly as written, or refused with file, line and reason.
 
-A path becomes bytes (`files`), bytes become a table of text (`delimited`, `jsonl`), columns get their roles
-(`columns`), and the checked rows (`labels`, `checks`) their splits (`splits`). No value is ever converted.
+A path becomes bytes (`files`), bytes become a table of text (`delimited`, `jsonl`, `parquet`), columns get
+their roles (`columns`), and the checked rows (`labels`, `checks`) their splits (`splits`). No value is ever
+converted.
 """
 
 from trainer.data.files import task_name

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from trainer.data.refusals import refusal
+from trainer.data.refusals import numbered, refusal
 from trainer.data.rows import SPLITS, Row, Split
 
 CONFLICTS_REFUSED_ABOVE = 0.05
@@ -116,7 +116,7 @@ def _rows(count: int) -> str:
 def _place(row: Row, rows: Sequence[Row]) -> str:
     """The line, with the file where the rows come from several."""
     return (
-        f"line {row.line}"
+        numbered(row.source, row.line)
         if row.source == rows[0].source == rows[-1].source
-        else f"{row.source}, line {row.line}"
+        else f"{row.source}, {numbered(row.source, row.line)}"
     )

@@ -64,7 +64,7 @@ def assign_columns(
         _choose(table, chosen, role, [name for name in table.columns if _plain(name) in synonyms])
     for role in required:
         if role not in chosen:
-            raise refusal(table.source, 1, _missing(role, table.columns))
+            raise refusal(table.source, table.header, _missing(role, table.columns))
     order = (*required, *optional)
     return {role: chosen[role] for role in order if role in chosen}
 
@@ -101,7 +101,9 @@ def _choose(table: Table, chosen: dict[str, str], role: str, candidates: list[st
         return
     if len(free) > 1:
         raise refusal(
-            table.source, 1, f"several columns could be the {role}: {listed(free)}; {_advice(role)}"
+            table.source,
+            table.header,
+            f"several columns could be the {role}: {listed(free)}; {_advice(role)}",
         )
     chosen[role] = free[0]
 
@@ -113,7 +115,7 @@ def _choose_pair(table: Table, chosen: dict[str, str]) -> None:
         names = sorted({name for pair in pairs for name in pair})
         raise refusal(
             table.source,
-            1,
+            table.header,
             f"several columns could be the text and its pair: {listed(names)}; {_advice('text')}",
         )
     if pairs:
@@ -121,7 +123,7 @@ def _choose_pair(table: Table, chosen: dict[str, str]) -> None:
 
 
 def _missing(role: str, columns: Sequence[str]) -> str:
-    return f"no column is known as the {role}; the first line names {listed(tuple(columns))}; {_advice(role)}"
+    return f"no column is known as the {role}; its columns are {listed(tuple(columns))}; {_advice(role)}"
 
 
 def _advice(role: str) -> str:

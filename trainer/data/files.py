@@ -1,4 +1,4 @@
-"""From a path to UTF-8 bytes: what is opened at all, and what is refused before anything is parsed."""
+"""From a path to bytes: what is opened at all, and what is refused before anything is parsed."""
 
 import codecs
 import os
@@ -14,7 +14,7 @@ MAX_BYTES = 50_000_000
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _PACKED_NAMES = {
     ".gz", ".tgz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar",
-    ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".npy", ".npz",
+    ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".npy", ".npz",
 }  # fmt: skip
 _PACKED_MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -42,22 +42,33 @@ def read_utf8(path: str | os.PathLike[str]) -> bytes:
         DataRefusedError: a URL, a directory, a packed or too large file, or one that cannot be read.
     """
     source = os.fspath(path)
-    if _URL.match(source):
-        raise refusal(source, None, "a URL is not read; download the file and give its path")
     if Path(source).suffix.lower() in _PACKED_NAMES:
         raise refusal(source, None, "not a text file by its name; unpack it to .csv, .tsv or .jsonl first")
-    content = _read_bytes(source)
-    if len(content) > MAX_BYTES:
-        raise refusal(source, None, f"larger than {MAX_BYTES:,} bytes, the most that is read")
+    content = read_bytes(source)
     for magic, name in _PACKED_MAGIC.items():
         if content.startswith(magic):
-            raise refusal(
-                source, None, f"holds {name} data, not text; unpack it to .csv, .tsv or .jsonl first"
-            )
+            todo = "name it .parquet" if name == "parquet" else "unpack it to .csv, .tsv or .jsonl first"
+            raise refusal(source, None, f"holds {name} data, not text; {todo}")
     return _without_mark(content, source)
 
 
-def _read_bytes(source: str) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file, whatever it holds.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataRefusedError: a URL, a directory, a too large file, or one that cannot be read.
+    """
+    source = os.fspath(path)
+    if _URL.match(source):
+        raise refusal(source, None, "a URL is not read; download the file and give its path")
+    content = _at_most(source)
+    if len(content) > MAX_BYTES:
+        raise refusal(source, None, f"larger than {MAX_BYTES:,} bytes, the most that is read")
+    return content
+
+
+def _at_most(source: str) -> bytes:
     """At most one byte more than the limit, from a regular file only (a pipe or device could block)."""
     missing = f"no file {quoted(source, 200)}."
     if not source or "\0" in source:

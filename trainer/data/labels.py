@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from trainer.data.refusals import listed, quoted, refusal
+from trainer.data.refusals import listed, numbered, quoted, refusal
 from trainer.data.rows import Row
 
 MAX_LABEL = 128
@@ -86,9 +86,10 @@ def _check_distinct(first: dict[str, Row]) -> None:
     for label, row in first.items():
         other = seen.setdefault(_appearance(label), label)
         if other != label:
+            place = numbered(first[other].source, first[other].line)
             raise refusal(
                 row.source, row.line,
-                f"the label {label!a} looks like {other!a} (line {first[other].line}) but is spelt with other"
+                f"the label {label!a} looks like {other!a} ({place}) but is spelt with other"
                 " characters; write one of them everywhere",
             )  # fmt: skip
 

@@ -10,8 +10,9 @@ from registry.errors import not_found
 from trainer.data.checks import check_inputs, label_in_text, leaks, repeats
 from trainer.data.columns import assign_columns, columns_finding
 from trainer.data.delimited import parse_delimited
-from trainer.data.files import read_utf8
+from trainer.data.files import read_bytes, read_utf8
 from trainer.data.jsonl import parse_jsonl
+from trainer.data.parquet import parse_parquet
 from trainer.data.refusals import listed, printable, quoted, refusal
 from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.splits import assign_splits, check_labels_in_train, named_split, position
@@ -45,14 +46,17 @@ class TaskKindModule(Protocol):
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """The cells of a CSV, TSV or JSON Lines file exactly as written.
+    """The cells of a CSV, TSV, JSON Lines or Parquet file exactly as written.
 
     Raises:
         NotFoundError: there is no such file.
         DataRefusedError: the file cannot be taken as it is; the message names file, line and reason.
     """
     source = os.fspath(path)
-    parse = parse_jsonl if Path(source).suffix.lower() in _JSON_NAMES else parse_delimited
+    ending = Path(source).suffix.lower()
+    if ending == ".parquet":
+        return parse_parquet(read_bytes(source), source)
+    parse = parse_jsonl if ending in _JSON_NAMES else parse_delimited
     return parse(read_utf8(source), source)
 
 
@@ -152,7 +156,7 @@ def _recognised(
             verdict = f"fit the kinds {listed(fitting)}; say which with --kind"
             if not fitting:
                 verdict = f"fit none of the kinds {listed(tuple(kinds))}; say which with --text and --label"
-            raise refusal(table.source, 1, f"the columns {listed(table.columns)} {verdict}")
+            raise refusal(table.source, table.header, f"the columns {listed(table.columns)} {verdict}")
         kind = fitting[0]
     kind = kind or next(iter(kinds))
     return kind, assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
@@ -187,8 +191,9 @@ def _split_file(
     for column in wanted.values():
         if column not in extra.columns:
             raise refusal(
-                extra.source, 1, f"no column {quoted(column)}, which {printable(table.source)} has;"
-                f" the first line names {listed(extra.columns)}",
+                extra.source, extra.header,
+                f"no column {quoted(column)}, which {printable(table.source)} has;"
+                f" its columns are {listed(extra.columns)}",
             )  # fmt: skip
     return _rows(extra, wanted, split)
 

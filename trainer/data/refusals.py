@@ -5,8 +5,18 @@ from registry.errors import DataRefusedError
 
 def refusal(source: str, line: int | None, reason: str) -> DataRefusedError:
     """The error for a file that is not taken, e.g. ``reviews.csv, line 3: 3 cells where ...``."""
-    place = printable(source) if line is None else f"{printable(source)}, line {line}"
+    place = printable(source) if line is None else f"{printable(source)}, {numbered(source, line)}"
     return DataRefusedError(f"{place}: {reason}")
+
+
+def numbered(source: str, line: int) -> str:
+    """A place in a file, e.g. ``line 3``."""
+    return f"{counted_in(source)} {line}"
+
+
+def counted_in(source: str) -> str:
+    """What the places in a file are counted in: Parquet has rows, but no lines."""
+    return "row" if source.lower().endswith(".parquet") else "line"
 
 
 def quoted(text: str, limit: int = 40) -> str:

@@ -21,13 +21,15 @@ _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 class Table:
     """The cells of a file exactly as written, all of them text.
 
-    `lines[i]` is the line number at which `rows[i]` starts; every row has one cell a column.
+    `lines[i]` is the line number at which `rows[i]` starts; every row has one cell a column. `header` is the
+    line that names the columns, None where that is no line.
     """
 
     source: str
     columns: tuple[str, ...]
     rows: list[list[str]]
     lines: list[int]
+    header: int | None = 1
     findings: tuple[str, ...] = ()
 
 
@@ -60,7 +62,7 @@ def _raw_lines(content: bytes) -> Iterator[bytes]:
     return (match.group() for match in re.finditer(rb"[^\r]*\r|[^\r]+\Z", content))
 
 
-def check_columns(columns: list[str], source: str, line: int) -> tuple[str, ...]:
+def check_columns(columns: list[str], source: str, line: int | None) -> tuple[str, ...]:
     """The column names, or a refusal of too many, repeated, overlong or unprintable ones."""
     if len(columns) > MAX_COLUMNS:
         raise refusal(source, line, f"{len(columns):,} columns, more than the {MAX_COLUMNS} that are read")

@@ -29,7 +29,7 @@ class File:
     @classmethod
     def build(cls) -> "File":
         """The components, in the place where this is called."""
-        file = gr.File(label="Rows: CSV, TSV or JSON Lines", file_types=ENDINGS, type="filepath")
+        file = gr.File(label="Rows: CSV, TSV, JSON Lines or Parquet", file_types=ENDINGS, type="filepath")
         with gr.Row():
             kind = gr.Dropdown([BY_COLUMNS, *kinds.names("tasks")], value=BY_COLUMNS, label="Kind of task")
             columns = [

@@ -60,11 +60,11 @@ def test_known_pairs(first: str, second: str) -> None:
 
 def test_columns_that_nothing_is_known_of_are_listed_with_the_options() -> None:
     assert refused("a", "b") == (
-        "no column is known as the text; the first line names 'a', 'b';"
+        "no column is known as the text; its columns are 'a', 'b';"
         " say which with --text, or call one of them 'text'"
     )
     assert refused("text", "b") == (
-        "no column is known as the label; the first line names 'text', 'b';"
+        "no column is known as the label; its columns are 'text', 'b';"
         " say which with --label, or call one of them 'label'"
     )
     assert assign("a", "b", text="b", label="a") == {"text": "b", "label": "a"}

@@ -44,7 +44,7 @@ def test_a_file_that_is_no_table_is_named_without_the_folder_it_was_put_in(tmp_p
 def test_columns_can_be_named_and_a_wrong_name_is_said(csv_file: Write) -> None:
     path = csv_file(mood_rows(), ("words", "mood"))
     assert preview(path, KINDS).refusal == (
-        "task.csv, line 1: no column is known as the text; the first line names 'words', 'mood'; say which"
+        "task.csv, line 1: no column is known as the text; its columns are 'words', 'mood'; say which"
         " with --text, or call one of them 'text'"
     )
     named = preview(path, KINDS, kind="classification", text="words", label="mood")

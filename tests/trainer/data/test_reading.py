@@ -113,7 +113,7 @@ def test_given_splits_that_cannot_be_used_are_refused(csv_file: CsvFile, tmp_pat
     assert refused(path, test=path) == f"{path}: given for test, but it is the data file itself"
     other = csv_file(labelled(4), ("sentence", "label"), name="other.csv")
     assert refused(path, validation=other) == (
-        f"{other}, line 1: no column 'text', which {path} has; the first line names 'sentence', 'label'"
+        f"{other}, line 1: no column 'text', which {path} has; its columns are 'sentence', 'label'"
     )
     named = csv_file([[*row, "test"] for row in labelled(8)], ("text", "label", "split"), name="named.csv")
     assert refused(named) == f"{named}: no train rows; the split column gives them all to validation or test"

@@ -50,7 +50,7 @@ def test_a_refused_file_is_reported_with_the_reason_and_still_shown(csv_file: Wr
 def test_where_the_reader_advises_an_option_a_page_advises_its_choice(csv_file: Write) -> None:
     shown = view.document(view.look(csv_file(mood_rows(), ("words", "mood"))))
     assert view.report(shown)[0] == (
-        "Not taken. task.csv, line 1: no column is known as the text; the first line names 'words', 'mood';"
+        "Not taken. task.csv, line 1: no column is known as the text; its columns are 'words', 'mood';"
         " choose above, or call one of them 'text'."
     )
 

@@ -163,7 +163,7 @@ def _offer(context: Context) -> None:
 def _table(context: Context, pool: gr.Dropdown) -> None:
     with gr.Accordion("Answer a whole table", open=False):
         gr.Markdown(
-            f"CSV, TSV or JSON Lines with a column of texts; at most {view.MOST_ROWS:,} rows here, any "
+            f"CSV, TSV, JSON Lines or Parquet with a column of texts; at most {view.MOST_ROWS:,} rows here, any "
             "number with `registry predict --data FILE`."
         )
         file = gr.File(label="File", file_types=[".csv", ".tsv", ".jsonl", ".txt"], type="filepath")
