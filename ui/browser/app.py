@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import gradio as gr
 
@@ -26,9 +26,24 @@ def every_tab() -> list[Tab]:
     return sorted(modules, key=lambda tab: (tab.PLACE, tab.TITLE))
 
 
+class Page(gr.Blocks):  # type: ignore[misc]
+    """Blocks that tell whoever sends values of wrong kinds so, in one line and without a trace in the log."""
+
+    async def preprocess_data(self, *given: Any, **named: Any) -> list[Any]:
+        """What a function is given, of what was sent."""
+        try:
+            taken: list[Any] = await super().preprocess_data(*given, **named)
+            return taken
+        except (TypeError, ValueError, LookupError, AttributeError):
+            raise gr.Error(
+                "These are not the values that the function takes; /gradio_api/info lists them.",
+                print_exception=False,
+            ) from None
+
+
 def build(context: Context) -> gr.Blocks:
     """The page; an hour after its last use, a file that somebody uploaded or downloaded is gone."""
-    with gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    with Page(title=NAME, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown(f"# {NAME}")
         with gr.Tabs():
             for tab in every_tab():

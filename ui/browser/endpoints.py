@@ -22,6 +22,7 @@ def file_endpoint(api_name: str, function: Callable[..., Any]) -> None:
     before, and a JSON object of options."""
     answer = refusing(function)
 
+    @refusing
     def given(file: str, options: dict[str, Any] | None, request: gr.Request) -> Any:
         return answer(file, request, **(options or {}))
 

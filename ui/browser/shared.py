@@ -37,9 +37,15 @@ def escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~>&<$:" else letter for letter in text)
 
 
+LONGEST = 600
+"""Letters of an error that are shown: some repeat what they were given."""
+
+
 def one_line(error: RegistryError) -> str:
     """What an error says, as a sentence."""
     said = " ".join(str(error).split())
+    if len(said) > LONGEST:
+        said = f"{said[: LONGEST // 2]} … {said[-LONGEST // 2 :]}"
     return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!", ")")) else ".")
 
 

@@ -21,6 +21,7 @@ from ui.server.front_page import FrontPage
 from ui.server.guard import Guard
 from ui.server.logins import WHO, Logins
 from ui.server.metrics import Metrics
+from ui.server.payloads import Payloads
 from ui.server.routes import add_routes
 from ui.server.settings import Settings
 
@@ -47,7 +48,8 @@ def create_app(settings: Settings) -> ASGIApp:
     parent.add_middleware(CORSMiddleware, allow_origins=[])
     add_routes(parent, registry, metrics)
     _mount(parent, context, settings)
-    return Guard(Logins(FrontPage(parent, NAME), registry.users, settings), settings, metrics)
+    app = Payloads(FrontPage(parent, NAME), uploads.folder(registry.cache))
+    return Guard(Logins(app, registry.users, settings), settings, metrics)
 
 
 def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
@@ -59,9 +61,12 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
 
     from ui.browser.app import build
 
+    blocks = build(context)
+    # Only of an app that was launched does Gradio check that files it is told of were uploaded or made by it.
+    blocks.has_launched = True
     gr.mount_gradio_app(
         parent,
-        build(context),
+        blocks,
         path="/",
         server_name=settings.host,
         server_port=settings.port,

@@ -10,10 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.server.answers import plain
 
-DRAINED = 1 << 31
-DRAINING = 60.0
-"""Bytes and seconds for which the rest of a refused body is thrown away: most clients read the answer only
-when they have sent everything, and on a connection that is cut before they find none."""
+LINGERING = 1.0
+"""Seconds for which what still comes of a refused body is thrown away before the connection is closed: closed
+at once, with bytes unread, it would be reset, and on some systems a reset overtakes the answer."""
 
 
 class Exchange:
@@ -111,6 +110,8 @@ class Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in self._added:
                 headers.setdefault(name, value)
+            if self._coming:  # What is not read now is the beginning of no other request.
+                headers["connection"] = "close"
         elif self._coming and not self._asks_first and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._drain()
@@ -120,8 +121,8 @@ class Exchange:
     async def _drain(self) -> None:
         """Reads what still comes of the body, and forgets it."""
         try:
-            async with asyncio.timeout(DRAINING):
-                while self._coming and self._read < DRAINED:
+            async with asyncio.timeout(LINGERING):
+                while self._coming:
                     self._note(await self._receive())
         except TimeoutError:
             return

@@ -1,6 +1,7 @@
 """Serving until asked to stop."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -55,6 +56,7 @@ def serve(settings: Settings, *, ready: Callable[[Settings], None] = lambda _: N
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2 * GRACE,
         )
+        logging.getLogger("uvicorn.error").addFilter(_worth_a_line)
         # After its own good end uvicorn raises the signal anew; what is left to do here comes after that.
         with handling(signal.SIGINT, _nothing), handling(signal.SIGTERM, _nothing):
             _Server(config).run(sockets=[listener])
@@ -80,6 +82,14 @@ def _reason(error: OSError) -> str:
 
 def _nothing() -> None:
     pass
+
+
+_NOISE = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
+"""Of what whoever connects can make uvicorn say; they get 400, and the operator has nothing to do."""
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NOISE)
 
 
 def _listening(settings: Settings) -> socket.socket:
