@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from trainer.data.files import MAX_BYTES
-from trainer.data.pages import DamagedPageError, check_pages
+from trainer.data.pages import DamagedPageError, Footer, check_pages, read_footer
 from trainer.data.refusals import quoted, refusal
 from trainer.data.tables import MAX_COLUMNS, MAX_ROWS, Table, check_columns, check_size
 
 if TYPE_CHECKING:  # It takes most of a second to load, and most files are text.
     from pyarrow import Array, DataType, RecordBatch
-    from pyarrow.parquet import FileMetaData, ParquetFile
+    from pyarrow.parquet import ParquetFile
 
 MAX_UNPACKED = 2 * MAX_BYTES
 """Bytes of all pages together: the text, and four bytes more a cell."""
@@ -48,19 +48,19 @@ def parse_parquet(content: bytes, source: str) -> Table:
 
 
 def _read(content: bytes, source: str) -> Table:
-    footer = _opened(content)
-    _check_figures(footer.metadata, source)
-    schema = footer.schema_arrow
+    footer = read_footer(content)
+    _check_figures(footer, source)
+    check_pages(content, footer, most=MAX_UNPACKED)
+    schema = _opened(content).schema_arrow
     columns = check_columns(list(schema.names), source, None)
     literal = [_is_literal(name, schema.field(place).type, source) for place, name in enumerate(columns)]
-    check_pages(content, footer.metadata, most=MAX_UNPACKED)
     # As a dictionary a text that is repeated a million times is there once.
     texts = [name for name, number in zip(columns, literal, strict=True) if not number]
     body = _Body(source, columns)
     for batch in _opened(content, read_dictionary=texts).iter_batches(BATCH, use_threads=False):
         body.take(batch)
-    if len(body.rows) != footer.metadata.num_rows:
-        told, found = footer.metadata.num_rows, len(body.rows)
+    if len(body.rows) != footer.rows:
+        told, found = footer.rows, len(body.rows)
         raise refusal(source, None, f"damaged: its footer tells of {told:,} rows, it holds {found:,}")
     findings = [
         f"column {quoted(name)} holds whole numbers or true/false, taken as text; names of classes that are"
@@ -91,15 +91,13 @@ def _opened(content: bytes, **options: Any) -> "ParquetFile":
     )
 
 
-def _check_figures(footer: "FileMetaData", source: str) -> None:
+def _check_figures(footer: Footer, source: str) -> None:
     """Refuse what is too much by the footer's own figures."""
-    if footer.num_columns > MAX_COLUMNS:
-        raise refusal(
-            source, None, f"{footer.num_columns:,} columns, more than the {MAX_COLUMNS} that are read"
-        )
-    if footer.num_rows > MAX_ROWS:
+    if footer.columns > MAX_COLUMNS:
+        raise refusal(source, None, f"{footer.columns:,} columns, more than the {MAX_COLUMNS} that are read")
+    if footer.rows > MAX_ROWS:
         raise refusal(source, None, f"more than {MAX_ROWS:,} rows, the most that are read")
-    if footer.num_rows < 1 or footer.num_columns < 1:
+    if footer.rows < 1 or footer.columns < 1:
         raise refusal(source, None, "no rows: the file is empty")
 
 

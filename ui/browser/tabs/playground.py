@@ -14,6 +14,7 @@ from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import table, when_opened
 from ui.browser.pictures import picture
 from ui.browser.shared import command, empty_state, same_as, warns
+from ui.browser.task_form import ENDINGS
 from ui.plots.weights import weights
 from ui.views import playground as view
 from ui.views.adding import told_by_name
@@ -163,10 +164,10 @@ def _offer(context: Context) -> None:
 def _table(context: Context, pool: gr.Dropdown) -> None:
     with gr.Accordion("Answer a whole table", open=False):
         gr.Markdown(
-            f"CSV, TSV, JSON Lines or Parquet with a column of texts; at most {view.MOST_ROWS:,} rows here, any "
-            "number with `registry predict --data FILE`."
+            f"CSV, TSV, JSON Lines or Parquet with a column of texts; at most {view.MOST_ROWS:,} rows here, "
+            "any number with `registry predict --data FILE`."
         )
-        file = gr.File(label="File", file_types=[".csv", ".tsv", ".jsonl", ".txt"], type="filepath")
+        file = gr.File(label="File", file_types=ENDINGS, type="filepath")
         go = gr.Button("Answer the table")
         said = gr.Textbox(label="Result", interactive=False)
         rows = table("Answers", *view.COLUMNS, numbers=("probability", "weight", "margin"))
