@@ -128,7 +128,7 @@ def _listings(registry: Registry, seed: int) -> dict[str, Call]:
         "generation(), in production": registry.generation,
         "evaluations(expert)": lambda: registry.evaluations(expert()),
         "evaluations(generation)": lambda: registry.evaluations(generation()),
-        "history(), of production": registry.history,
+        "history(limit=20), of production": lambda: registry.history(limit=20),
         "show of an expert": lambda: cards.card(registry, expert()),
         "show of a task": lambda: cards.card(registry, task()),
         "show of a generation": lambda: cards.card(registry, generation()),
@@ -162,6 +162,7 @@ def _whole(registry: Registry) -> dict[str, Call]:
         "generations(), all, with their experts": registry.generations,
         "measured.summaries(), all generations": lambda: measured.summaries(registry),
         "jobs.list(), all": registry.jobs.list,
+        "history(), every move with its verdict": registry.history,
     }
 
 
@@ -181,10 +182,15 @@ def _adding(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[f
                 task = scale.task_name(draw.randrange(tasks))
                 scale.add_expert(registry, task, 1, next(number), size=PARAMETERS)
 
+            prepared = {
+                size: scale.measures([scale.task_name(place) for place in range(size)], size)
+                for size in {draw.randrange(1, min(SLOTS, tasks) + 1) for _ in range(50)}
+            }
+
             def generation() -> None:
-                size = draw.randrange(1, min(SLOTS, tasks) + 1)
+                size = draw.choice(list(prepared))
                 names = [f"{scale.task_name(place)}@1" for place in range(size)]
-                scale.add_generation(registry, names, next(number))
+                scale.add_generation(registry, names, next(number), prepared[size])
 
             return sample(
                 {"add_expert, 136 kB": expert, f"add_generation, 1 to {SLOTS} experts": generation},

@@ -122,13 +122,14 @@ def add_expert(registry: Registry, task: str, dataset: int, place: int, size: in
 def _generation(registry: Registry, size: int, place: int) -> None:
     # Old tasks stay at their first versions, as they do when somebody adds tasks and never changes any.
     names = [f"{task_name(slot)}@1" for slot in range(size)]
-    generation = add_generation(registry, names, place)
+    measured = measures([name.partition("@")[0] for name in names], place)
+    generation = add_generation(registry, names, place, measured)
     registry.alias("candidate", generation, reason="retrain-router: the newest")
     if place % 10 == 9:
         registry.promote(generation, reason="retrain-router: no task lost", gate=_gate(names))
 
 
-def add_generation(registry: Registry, names: list[str], place: int) -> str:
+def add_generation(registry: Registry, names: list[str], place: int, measured: list[EvaluationFacts]) -> str:
     """One more generation, with all that is measured of one; its name."""
     return registry.add_generation(
         router="closed_form",
@@ -138,7 +139,7 @@ def add_generation(registry: Registry, names: list[str], place: int) -> str:
         parameters=577 * len(names),
         payload=payload(1_000_000 + place, 64 * len(names)),
         run=_run(place, "router", []),
-        evaluations=measures([name.partition("@")[0] for name in names], place),
+        evaluations=measured,
     ).name
 
 

@@ -4,7 +4,7 @@ import getpass
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
 from registry import schema
 from registry.errors import NotFoundError, not_found
@@ -80,7 +80,9 @@ def earlier(connection: Connection, subject: str, name: str) -> int:
     """What an alias stood for before what it stands for now: a second rollback goes one further back."""
     get(connection, subject, name)
     trail: list[str] = []
-    for event in connection.execute(_history(subject, name)):
+    # Without the verdicts of the gate, which may be long.
+    moves = select(_events.c.action, _events.c.target).where(*_of(subject, name)).order_by(_events.c.id)
+    for event in connection.execute(moves):
         if event.action == "promote":
             trail.append(event.target)
         elif event.action == "rollback":
@@ -94,9 +96,10 @@ def earlier(connection: Connection, subject: str, name: str) -> int:
     return _number(trail[-2])
 
 
-def history(connection: Connection, subject: str, name: str) -> list[AliasEvent]:
-    """Every move of an alias, newest first; it stays after the alias is taken away."""
-    rows = connection.execute(_history(subject, name)).all()
+def history(connection: Connection, subject: str, name: str, limit: int | None = None) -> list[AliasEvent]:
+    """Every move of an alias, or the newest few; newest first. It stays after the alias is taken away."""
+    wanted = select(_events).where(*_of(subject, name)).order_by(_events.c.id.desc()).limit(limit)
+    rows = connection.execute(wanted).all()
     if not rows:
         get(connection, subject, name)
     return [
@@ -110,12 +113,12 @@ def history(connection: Connection, subject: str, name: str) -> list[AliasEvent]
             created_at=row.created_at,
             gate=row.gate,
         )
-        for row in reversed(rows)
+        for row in rows
     ]
 
 
-def _history(subject: str, name: str) -> Select[Any]:
-    return select(_events).where(_events.c.subject == subject, _events.c.name == name).order_by(_events.c.id)
+def _of(subject: str, name: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return _events.c.subject == subject, _events.c.name == name
 
 
 def _record(row: Row[Any]) -> Alias:

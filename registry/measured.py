@@ -70,6 +70,11 @@ def cells(
     return registry._database.read(_cells, generations, split, named, metrics)
 
 
+def together(registry: "Registry", generations: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """`{generation: {split: {metric: value}}}` over all tasks together, each as last measured."""
+    return registry._database.read(_together, generations)
+
+
 def members(
     registry: "Registry", generations: Sequence[int], tasks: Iterable[str] | None = None
 ) -> dict[tuple[int, str], int]:
@@ -129,6 +134,19 @@ def _cells(
         wanted = wanted.where(table.c.metric.in_(metrics))
     newest = {(row.generation, row.task, row.metric): row for row in connection.execute(wanted)}
     return [Cell(**row._mapping) for row in newest.values()]
+
+
+def _together(connection: Connection, generations: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    table = schema.evaluations
+    wanted = (
+        select(table.c.generation, table.c.split, table.c.metric, table.c.value)
+        .where(table.c.generation.in_(generations), table.c.task.is_(None))
+        .order_by(table.c.id)
+    )
+    found: dict[int, dict[str, dict[str, float]]] = {number: {} for number in generations}
+    for number, split, metric, value in connection.execute(wanted):
+        found[number].setdefault(split, {})[metric] = value
+    return found
 
 
 def _members(

@@ -52,9 +52,9 @@ def remove(connection: Connection, alias: str, **said: Unpack[Move]) -> None:
     aliases.move(connection, subject, name, None, action="remove", **said)
 
 
-def history(connection: Connection, alias: str) -> list[AliasEvent]:
-    """Every move of `alias`, newest first."""
-    return aliases.history(connection, *_known(connection, alias))
+def history(connection: Connection, alias: str, limit: int | None = None) -> list[AliasEvent]:
+    """Every move of `alias`, or the newest few; newest first."""
+    return aliases.history(connection, *_known(connection, alias), limit=limit)
 
 
 def stretches(events: Sequence[AliasEvent], start: datetime, end: datetime) -> list[Stretch]:

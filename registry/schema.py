@@ -150,6 +150,8 @@ evaluations = table(
 )
 Index(None, evaluations.c.expert_task, evaluations.c.expert_version)
 Index(None, evaluations.c.generation)
+# Of a generation with hundreds of tasks, the few numbers over all of them together.
+Index("ix_evaluations_together", evaluations.c.generation, sqlite_where=evaluations.c.task.is_(None))
 
 features = table(
     "features",

@@ -277,9 +277,9 @@ class Registry:
         """Lets an alias stand for what it stood for before; once more goes one further back."""
         return self._database.write(promotion.rollback, alias, **said)
 
-    def history(self, alias: str = PRODUCTION) -> list[AliasEvent]:
-        """Every move of an alias, newest first; `registry.promotion.stretches` tells what it was when."""
-        return self._database.read(promotion.history, alias)
+    def history(self, alias: str = PRODUCTION, *, limit: int | None = None) -> list[AliasEvent]:
+        """The moves of an alias, newest first; `registry.promotion.stretches` tells what it was when."""
+        return self._database.read(promotion.history, alias, limit)
 
     def features(self, key: str) -> bytes | None:
         """The bytes cached under `key`; `None` when there are none or they can no longer be trusted."""

@@ -168,7 +168,7 @@ def _gaps(connection: Connection) -> Iterator[Problem]:
 
 def _aliases(connection: Connection) -> Iterator[Problem]:
     for alias in aliases.every(connection):
-        events = aliases.history(connection, alias.subject, alias.name)
+        events = aliases.history(connection, alias.subject, alias.name, limit=1)
         said = events[0].target if events else None
         if said != alias.target:
             yield Problem(subject=alias.ref, what=f"stands for {alias.target}, its history says {said}")

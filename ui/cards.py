@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry import measured
 from registry.errors import NotFoundError
 from ui import gates, present
 from ui.views.retirements import document
@@ -44,11 +45,12 @@ def card(registry: "Registry", reference: str) -> dict[str, Any]:
         return _generation(registry, registry.generation(reference))
     if at:
         return _expert(registry, registry.expert(reference))
-    of_router = {alias.name: alias.target for alias in registry.aliases() if alias.subject == "router"}
-    tasks = {task.name for task in registry.tasks()}
-    if reference in of_router and reference not in tasks:
-        return _generation(registry, registry.generation(of_router[reference]))
-    return _task(registry, reference)
+    try:
+        return _task(registry, reference)
+    except NotFoundError:
+        with suppress(NotFoundError):
+            return _generation(registry, registry.generation(f"router@{reference}"))
+        raise
 
 
 def _task(registry: "Registry", name: str) -> dict[str, Any]:
@@ -111,22 +113,12 @@ def _generation(registry: "Registry", generation: "Generation") -> dict[str, Any
         "parameters": generation.parameters,
         "sha256": generation.sha256,
         "root": generation.root,
-        "metrics": present.overall(registry.evaluations(generation.name)),
-        "gate": _verdict(registry, generation.name),
+        "metrics": measured.together(registry, [generation.number])[generation.number],
+        "gate": measured.gate(registry, generation.name),
         "config": generation.config,
         **_run(registry, generation.run),
         "created_at": generation.created_at,
     }
-
-
-def _verdict(registry: "Registry", generation: str) -> dict[str, Any] | None:
-    """The newest verdict of the promotion gate on a generation."""
-    for alias in ("production", "candidate"):
-        with suppress(NotFoundError):
-            for move in registry.history(alias):
-                if move.target == generation and move.gate is not None:
-                    return move.gate
-    return None
 
 
 def _run(registry: "Registry", number: int) -> dict[str, Any]:

@@ -110,6 +110,21 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
+def page_options(example: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Adds --limit and --after, for lists that may be long; `example` is a name of what is listed."""
+
+    def add(command: Callable[P, R]) -> Callable[P, R]:
+        after = click.option(
+            "--after", metavar="NAME", help=f"What comes after this one, such as {example}: the next page."
+        )
+        limit = click.option(
+            "--limit", type=click.IntRange(min=1), help="A page of at most so many [default: all]."
+        )
+        return limit(after(command))
+
+    return add
+
+
 class Finite(click.FloatRange):
     """A number in a range: NaN and infinity, which Python reads as numbers too, are in none."""
 

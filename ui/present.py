@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from registry.records import Evaluation
-    from trainer.moe import Prediction
+    from trainer.predictions import Prediction
 
 # Wide enough that a table in a pipe or a file is never cut; a terminal uses its own width.
 PIPE_WIDTH = 1000
@@ -84,11 +84,6 @@ def metrics(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
     for evaluation in reversed(list(evaluations)):
         found.setdefault(evaluation.split, {})[evaluation.metric] = evaluation.value
     return found
-
-
-def overall(evaluations: Iterable["Evaluation"]) -> dict[str, dict[str, float]]:
-    """As `metrics`, of a generation's numbers over all its tasks together."""
-    return metrics(evaluation for evaluation in evaluations if evaluation.task is None)
 
 
 def rows(counts: Mapping[str, int]) -> dict[str, int]:

@@ -43,7 +43,7 @@ def test_migrating_keeps_every_row_and_a_backup(old: Path) -> None:
     assert [table for table, found in before.items() if not found] == ["evaluations"]
     # The one table that got a column: the verdict of the gate, which nobody asked then.
     assert after.pop("alias_events") == [(*row, None) for row in before.pop("alias_events")]
-    assert [after.pop(table) for table in ("jobs", "users", "sessions", "tokens")] == [[]] * 4
+    assert [after.pop(table) for table in ("jobs", "retirements", "users", "sessions", "tokens")] == [[]] * 5
     assert after == before
     assert migrate(old) is None
 

@@ -2,21 +2,24 @@
 
 import click
 
-from ui.group import Session, common_options, pass_session
+from ui.group import Session, common_options, page_options, pass_session
 
 
 @click.command("experts")
 @click.option("--task", help="Only the experts of this task.")
 @click.option("--all", "all_versions", is_flag=True, help="Every version, not only the newest of each task.")
+@page_options("sst2@3")
 @common_options
 @pass_session
-def experts(session: Session, task: str | None, all_versions: bool) -> None:
+def experts(
+    session: Session, task: str | None, all_versions: bool, limit: int | None, after: str | None
+) -> None:
     """List the experts."""
     from ui import present
     from ui.views.retirements import document, in_words
 
     with session.open() as registry:
-        listed = registry.experts(task, all_versions=all_versions)
+        listed = registry.experts(task, all_versions=all_versions, limit=limit, after=after)
         measured = registry.evaluations_of([expert.name for expert in listed])
         gone = registry.retirements.now()
     retired = {expert.name: document(gone, expert.name) for expert in listed}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ui.commands.jobs import detach_option, finish
-from ui.group import Finite, Session, common_options, pass_session
+from ui.group import Finite, Session, common_options, page_options, pass_session
 
 if TYPE_CHECKING:
     from registry.records import Alias
@@ -81,17 +81,19 @@ def names_of(aliases: Iterable["Alias"]) -> dict[str, list[str]]:
 
 
 @click.command("routers")
+@page_options("router@12")
 @common_options
 @pass_session
-def routers(session: Session) -> None:
-    """List the router generations."""
+def routers(session: Session, limit: int | None, after: str | None) -> None:
+    """List the router generations, oldest first."""
+    from registry import measured
     from ui import present
 
     with session.open() as registry:
-        listed = registry.generations()
-        measured = registry.evaluations_of([generation.name for generation in listed])
+        listed = registry.generations(limit=limit, after=after)
+        together = measured.together(registry, [generation.number for generation in listed])
         aliases = names_of(registry.aliases())
-    found = [(generation, present.overall(measured[generation.name])) for generation in listed]
+    found = [(generation, together[generation.number]) for generation in listed]
     if session.json:
         session.print_json(
             [

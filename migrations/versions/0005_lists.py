@@ -1,5 +1,6 @@
-"""Indexes by time, so that the newest events are told at once, however many there are."""
+"""Indexes by time, and of the few numbers over all tasks of a generation: for lists that have become long."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
@@ -22,8 +23,12 @@ TIMES = (
 def upgrade() -> None:
     for table, column in TIMES:
         op.create_index(f"ix_{table}_{column}", table, [column])
+    op.create_index(
+        "ix_evaluations_together", "evaluations", ["generation"], sqlite_where=sa.text("task IS NULL")
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_evaluations_together", "evaluations")
     for table, column in reversed(TIMES):
         op.drop_index(f"ix_{table}_{column}", table)
