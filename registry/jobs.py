@@ -68,9 +68,10 @@ class Jobs:
 
         return self._database.write(record)
 
-    def input(self, job: Job) -> bytes:
-        """The content of the first of a job's files; DamagedError if it is not what was given."""
-        return self._blobs.get(job.inputs[0])
+    def input(self, job: Job, place: int = 0) -> bytes:
+        """The content of one of a job's files, the first unless told; DamagedError if it is not what was
+        given."""
+        return self._blobs.get(job.inputs[place])
 
     def owner(self) -> owners.Owner:
         """This process, as an owner of jobs."""

@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.base_model import BaseModel
-    from trainer.moe import MoE, Prediction
-    from trainer.pipeline import ExpertSettings, add_task, evaluate, retrain_router
+    from trainer.moe import MoE
+    from trainer.pipeline import ExpertSettings, add_task, add_tasks, evaluate, retrain_router
+    from trainer.predictions import Prediction
 
-__all__ = ["BaseModel", "ExpertSettings", "MoE", "Prediction", "add_task", "evaluate", "retrain_router"]
+__all__ = [
+    "BaseModel",
+    "ExpertSettings",
+    "MoE",
+    "Prediction",
+    "add_task",
+    "add_tasks",
+    "evaluate",
+    "retrain_router",
+]
 
 # Loaded when first asked for: torch and transformers take seconds, and reading a file needs neither.
 _LATER = {
     "BaseModel": "trainer.base_model",
     "ExpertSettings": "trainer.pipeline",
     "MoE": "trainer.moe",
-    "Prediction": "trainer.moe",
+    "Prediction": "trainer.predictions",
     "add_task": "trainer.pipeline",
+    "add_tasks": "trainer.pipeline",
     "evaluate": "trainer.pipeline",
     "retrain_router": "trainer.pipeline",
 }

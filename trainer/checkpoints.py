@@ -15,9 +15,9 @@ from registry.errors import DamagedError, StorageError
 from registry.faults import fault
 from registry.tensors import Tensors
 from trainer.experts import ExpertModule
-from trainer.training import TrainingState
+from trainer.trainee import TrainingState
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what a checkpoint holds changes."""
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")

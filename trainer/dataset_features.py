@@ -20,6 +20,9 @@ from trainer.encoding import encode
 from trainer.progress import Progress, silent
 from trainer.settings import key
 
+Strays = dict[tuple[str, str], dict[int, str]]
+"""`{(expert, dataset): {row: answer}}`, experts and datasets by their digests."""
+
 
 @dataclass(frozen=True)
 class FeatureKey:
@@ -58,6 +61,12 @@ def keep_features(registry: Registry, wanted: FeatureKey, features: Tensor) -> N
     )
 
 
+def known_features(registry: Registry, wanted: FeatureKey) -> Tensor | None:
+    """Pooled features of a dataset, if they are cached."""
+    content = registry.features(wanted.name)
+    return None if content is None else torch.from_numpy(tensor_files.unpack(content)[0]["features"].copy())
+
+
 def features_of(
     registry: Registry,
     base: Callable[[], BaseModel],
@@ -66,15 +75,31 @@ def features_of(
     on_progress: Progress = silent,
 ) -> Tensor:
     """Pooled features of a dataset: cached, or computed now. `base` is called only if the model must run."""
-    content = registry.features(wanted.name)
-    if content is not None:
-        return torch.from_numpy(tensor_files.unpack(content)[0]["features"].copy())
+    known = known_features(registry, wanted)
+    if known is not None:
+        return known
     model = base()
     found = encode(
         model, pairs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress
     )
     keep_features(registry, wanted, found.features)
     return found.features
+
+
+def held_out_of(registry: Registry, wanted: FeatureKey, count: int, compute: Callable[[], Tensor]) -> Tensor:
+    """The features of a dataset's held-out rows, `(count, layers, 2, hidden)`: all that choosing and
+    measuring a router reads, so they are kept once more by themselves. `compute` is called where they are
+    not."""
+    name = f"held-out-{wanted.name}"
+    content = registry.features(name)
+    if content is not None:
+        found = torch.from_numpy(tensor_files.unpack(content)[0]["features"])
+        if len(found) == count:
+            return found
+    found = compute()
+    content = tensor_files.pack({"features": found.numpy()}, {"layers": list(wanted.layers)})
+    registry.add_features(name, content, {"dataset": wanted.dataset_sha256, "layers": list(wanted.layers)})
+    return found
 
 
 def keep_answers(
@@ -90,6 +115,30 @@ def answers_of(registry: Registry, expert: Expert, dataset: Dataset) -> list[str
     content = registry.features(_answers_name(expert, dataset.sha256))
     found: list[str | None] | None = None if content is None else json.loads(content)
     return found
+
+
+def keep_strays(registry: Registry, base_model: str, answers: Strays) -> None:
+    """Cache what experts on a base model answer to rows of other tasks, in place of what was kept before."""
+    found = [
+        {"expert": expert, "dataset": dataset, "places": list(given), "answers": list(given.values())}
+        for (expert, dataset), given in sorted(answers.items())
+    ]
+    registry.add_features(
+        _strays_name(base_model), canonical_json(found).encode(), {"base_model": base_model}
+    )
+
+
+def strays_of(registry: Registry, base_model: str) -> Strays:
+    """What `keep_strays` kept; nothing when that is gone."""
+    content = registry.features(_strays_name(base_model))
+    return {
+        (one["expert"], one["dataset"]): dict(zip(one["places"], one["answers"], strict=True))
+        for one in ([] if content is None else json.loads(content))
+    }
+
+
+def _strays_name(base_model: str) -> str:
+    return f"strays-{base_model}"
 
 
 def _answers_name(expert: Expert, dataset_sha256: str) -> str:

@@ -7,21 +7,29 @@ which an expert trains.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from trainer.base_model import BaseModel, Batch, Text, Tokens
+from registry.errors import DamagedError
+from trainer.base_model import BaseModel, Text, Tokens
 from trainer.progress import Progress, silent
+from trainer.state_cache import MemoryStates, StateCache, StateFile, StateKey
 from trainer.visitors import Taps, Visitor
 
 STATE_BUDGET = 2 << 30
-"""Bytes of states kept in memory for one dataset; above it, each training step runs the lower layers
-again."""
+"""Bytes of states kept in memory for one dataset where no cache has room for them; above it, each training
+step runs the lower layers again."""
 
 EVALUATION_BATCH = 32
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
+"""How far final states may be from those of the whole model, as a share of their norm."""
+
+Sink = StateFile | MemoryStates
+"""Where new states go."""
 
 
 def early_layers(first_layer: int) -> tuple[int, ...]:
@@ -30,22 +38,32 @@ def early_layers(first_layer: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, first_layer // 4), max(1, first_layer // 2), first_layer}))
 
 
-@dataclass
+def state_type(device: torch.device) -> torch.dtype:
+    """The number type in which an expert trains: bfloat16 on a GPU that has it, else float32."""
+    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if on_gpu else torch.float32
+
+
+@dataclass(frozen=True)
 class Encoding:
     """Tokens of every row, their pooled states, and, where wanted, the states from which an expert trains.
 
     Attributes:
         features: `(rows, layers, 2, hidden)`, the pooled states that enter each of the layers asked for.
+        dtype: number type of `states` and of the products above them; features are always float32.
         resume_at: the layer that `states` enter; None where states were not kept.
         states: `(tokens of all rows, hidden)`, row after row; starts: where each row's states begin.
+        remarks: what a person should know of how they were come by.
     """
 
     base: BaseModel
     tokens: list[Tokens]
     features: Tensor
+    dtype: torch.dtype
     resume_at: int | None
     states: Tensor
     starts: list[int]
+    remarks: tuple[str, ...] = ()
 
     @property
     def cut(self) -> int:
@@ -54,17 +72,35 @@ class Encoding:
 
     def final(self, rows: Sequence[int], visitor: Visitor | None = None) -> tuple[Tensor, Tensor]:
         """Final states `(batch, length, hidden)` and mask of some rows, with `visitor` at work on the way."""
-        batch = self.base.batch([self.tokens[row] for row in rows])
-        if self.resume_at is None:
-            return self.base.forward(batch, visitor), batch.mask
-        return self.base.forward_from(self.resume_at, self._padded(rows, batch), batch, visitor), batch.mask
+        return final_states([(self, rows)], visitor)
 
-    def _padded(self, rows: Sequence[int], batch: Batch) -> Tensor:
-        hidden = self.states.new_zeros(*batch.ids.shape, self.base.hidden)
-        for place, row in enumerate(rows):
-            size = len(self.tokens[row].ids)
-            hidden[place, :size] = self.states[self.starts[row] : self.starts[row] + size]
-        return hidden.to(self.base.device)
+    def entering(self, rows: Sequence[int], length: int) -> Tensor:
+        """The kept states of some rows, `(batch, length, hidden)`, zero where there is padding."""
+        starts = torch.tensor([self.starts[row] for row in rows])
+        sizes = torch.tensor([len(self.tokens[row].ids) for row in rows])
+        steps = torch.arange(length)
+        padding = steps >= sizes[:, None]
+        places = (starts[:, None] + steps).masked_fill(padding, 0)
+        found = self.states[places.to(self.states.device)].to(self.base.device, torch.float32)
+        return found.masked_fill_(padding.to(self.base.device)[:, :, None], 0.0)
+
+
+def final_states(
+    parts: Sequence[tuple[Encoding, Sequence[int]]], visitor: Visitor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Final states `(batch, length, hidden)` in float32, and mask, of rows of one or several datasets on the
+    same base model, one part after the other."""
+    first = parts[0][0]
+    base = first.base
+    batch = base.batch([encoding.tokens[row] for encoding, rows in parts for row in rows])
+    with torch.autocast(base.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16):
+        if first.resume_at is None or any(one.resume_at != first.resume_at for one, _ in parts):
+            found = base.forward(batch, visitor)
+        else:
+            length = batch.ids.shape[1]
+            hidden = torch.cat([encoding.entering(rows, length) for encoding, rows in parts])
+            found = base.forward_from(first.resume_at, hidden, batch, visitor)
+    return found.float(), batch.mask
 
 
 def encode(
@@ -75,39 +111,127 @@ def encode(
     max_length: int,
     resume_at: int | None = None,
     state_budget: int = STATE_BUDGET,
+    cache: StateCache | None = None,
+    dataset_sha256: str = "",
+    features: Tensor | None = None,
+    dtype: torch.dtype | None = None,
     on_progress: Progress = silent,
 ) -> Encoding:
-    """Run the base model over `texts` once, as far as the deepest layer asked for.
+    """Run the base model over `texts` once, as far as the deepest layer asked for; not at all when everything
+    wanted is kept.
 
     Args:
         layers: whose entering states are pooled; `base.layers` stands for the final states.
         resume_at: keep the states that enter this layer, unless they would not fit or the model cannot go on
             from them.
-        state_budget: bytes that these states may take.
+        state_budget: bytes that these states may take in memory.
+        cache: keeps them on disk, as those of the dataset `dataset_sha256`.
+        features: the pooled states, where they are known.
+        dtype: see `Encoding`; by default what suits the device.
     """
     tokens = base.tokenize(texts, max_length)
     sizes = [len(one.ids) for one in tokens]
-    if resume_at is not None and not (
-        sum(sizes) * base.hidden * torch.float32.itemsize <= state_budget and base.can_resume_at(resume_at)
-    ):
-        resume_at = None
-    watched = {*layers} if resume_at is None else {*layers, resume_at}
-    starts = [0, *accumulate(sizes)][:-1]
-    states = torch.empty(0 if resume_at is None else sum(sizes), base.hidden)
-    features = torch.empty(len(tokens), len(layers), 2, base.hidden)
-    done = 0
+    dtype = dtype or state_type(base.device)
+    remarks: list[str] = []
+    file = kept = sink = None
+    if resume_at is not None and cache is not None:
+        wanted = StateKey(base.record.fingerprint, dataset_sha256, resume_at, max_length)
+        file = StateFile(cache, wanted, sizes, base.hidden, dtype)
+        kept = _kept(file, remarks)
+    if kept is None and resume_at is not None and base.can_resume_at(resume_at):
+        sink = _sink(file, MemoryStates(sizes, base.hidden, dtype), state_budget, remarks)
+    if kept is None or features is None:
+        features = _read(base, tokens, layers, resume_at, sink, on_progress)
+    states = kept if sink is None else sink.end()
+    found = Encoding(
+        base=base,
+        tokens=tokens,
+        features=features,
+        dtype=dtype,
+        resume_at=None if states is None else resume_at,
+        states=torch.empty(0, base.hidden) if states is None else _nearest(states, base.device),
+        starts=[0, *accumulate(sizes)][:-1],
+        remarks=tuple(remarks),
+    )
+    if sink is None:
+        return found
+    if agrees(found):
+        sink.publish()
+        return found
+    sink.discard()
+    return replace(found, resume_at=None, states=torch.empty(0, base.hidden))
+
+
+def agrees(encoding: Encoding) -> bool:
+    """Whether going on from the kept states gives the final states of the whole model, tried on the
+    shortest row, the longest, and one between."""
+    order = sorted(range(len(encoding.tokens)), key=lambda row: len(encoding.tokens[row].ids))
+    rows = [order[0], order[len(order) // 2], order[-1]]
     with torch.no_grad():
-        for rows in by_length(sizes, EVALUATION_BATCH):
+        upper, mask = encoding.final(rows)
+        whole, _ = replace(encoding, resume_at=None).final(rows)
+    kept = mask.bool()
+    distance = (upper[kept] - whole[kept]).norm() / whole[kept].norm()
+    return distance.item() <= TOLERANCE[encoding.dtype]
+
+
+def _kept(file: StateFile, remarks: list[str]) -> Tensor | None:
+    try:
+        return file.read()
+    except DamagedError as reason:
+        remarks.append(f"{reason} They are computed again.")
+        return None
+
+
+def _sink(file: StateFile | None, memory: MemoryStates, budget: int, remarks: list[str]) -> Sink | None:
+    """On disk, else in memory, else nowhere, which is remarked."""
+    if file is not None and file.begin():
+        return file
+    if memory.size <= budget:
+        memory.begin()
+        return memory
+    remarks.append(
+        f"The hidden states of these rows take {memory.size / 2**30:.1f} GiB, and there is no room for them: "
+        "each epoch runs all layers. REGISTRY_STATES_GIB sets the room"
+    )
+    return None
+
+
+def _read(
+    base: BaseModel,
+    tokens: Sequence[Tokens],
+    layers: Sequence[int],
+    resume_at: int | None,
+    sink: Sink | None,
+    on_progress: Progress,
+) -> Tensor:
+    """One pass over all rows: gives their features; the states that enter `resume_at` go into `sink`."""
+    features = torch.empty(len(tokens), len(layers), 2, base.hidden)
+    watched = {*layers} if sink is None or resume_at is None else {*layers, resume_at}
+    done = 0
+    try:
+        for rows in by_length([len(one.ids) for one in tokens], EVALUATION_BATCH):
             batch, taps = base.batch([tokens[row] for row in rows]), Taps(watched)
-            base.forward_to(max(watched), batch, taps)
+            with torch.no_grad():
+                base.forward_to(max(watched), batch, taps)
             features[rows] = taps.pooled(layers, batch.mask).cpu()
-            if resume_at is not None:
-                for place, row in enumerate(rows):
-                    kept = taps.states[resume_at][place, : sizes[row]]
-                    states[starts[row] : starts[row] + sizes[row]] = kept.cpu()
+            if sink is not None and resume_at is not None:
+                for row, states in zip(rows, taps.states[resume_at].cpu(), strict=True):
+                    sink.put(row, states[: len(tokens[row].ids)])
             done += len(rows)
             on_progress("reading texts", done, len(tokens), "")
-    return Encoding(base, tokens, features, resume_at, states, starts)
+    except BaseException:
+        if sink is not None:
+            sink.discard()
+        raise
+    return features
+
+
+def _nearest(states: Tensor, device: torch.device) -> Tensor:
+    """On a GPU with much more room than they take, the states themselves."""
+    if device.type != "cuda" or states.nbytes * 4 > torch.cuda.mem_get_info(device)[0]:
+        return states
+    return states.to(device)
 
 
 def by_length(sizes: Sequence[int], batch_size: int) -> Iterator[list[int]]:

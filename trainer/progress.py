@@ -29,5 +29,21 @@ def draw(reporter: object, curve: Curve) -> None:
         reporter.draw(curve)
 
 
+class Labelled:
+    """Reports to another reporter what one of several pieces of work does."""
+
+    def __init__(self, reporter: Progress, label: str) -> None:
+        self._reporter = reporter
+        self._label = label
+
+    def draw(self, curve: Curve) -> None:
+        """Pass the curve on."""
+        draw(self._reporter, curve)
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        """One step."""
+        self._reporter(f"{self._label}: {stage}", done, total, note)
+
+
 class Stopped(BaseException):
     """Raised by a reporter to end the work at this step, in good order: what can be kept is kept."""

@@ -28,6 +28,11 @@ def _echo_any(_registry: "Registry", result: dict[str, Any]) -> None:
 
 def echo_added(registry: "Registry", added: dict[str, Any]) -> None:
     """The new expert, what was noticed in its rows, and the next command."""
+    _echo_expert(registry, added)
+    present.next_step("registry retrain-router")
+
+
+def _echo_expert(registry: "Registry", added: dict[str, Any]) -> None:
     expert = registry.expert(added["expert"])
     for finding in added["findings"]:
         click.echo(f"Note: {present.plain(finding)}", err=True)
@@ -45,6 +50,12 @@ def echo_added(registry: "Registry", added: dict[str, Any]) -> None:
         }
     )
     present.echo_metrics(added["metrics"])
+
+
+def echo_all_added(registry: "Registry", result: dict[str, Any]) -> None:
+    """Every new expert, and the next command."""
+    for added in result["added"]:
+        _echo_expert(registry, added)
     present.next_step("registry retrain-router")
 
 
@@ -100,6 +111,7 @@ def echo_report(_registry: "Registry", report: dict[str, Any]) -> None:
 
 ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {
     "add_task": echo_added,
+    "add_tasks": echo_all_added,
     "evaluate": echo_report,
     "retrain_router": echo_retrained,
 }

@@ -1,6 +1,7 @@
 """Training one expert: it learns, it repeats itself to the bit, and a run that was cut goes on as before."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from safetensors.numpy import load
 
 from registry import tensors
 from registry.errors import DamagedError, InvalidSettingError
+from trainer import kinds
+from trainer import training as training_module
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
 from trainer.described import from_json, to_json
 from trainer.encoding import Encoding, by_length, encode, shuffled_by_length
 from trainer.experts import Architecture, ExpertModule, design
-from trainer.training import Split, TrainingSettings, TrainingState, outputs, train
+from trainer.forming import Together
+from trainer.settings import TrainingSettings
+from trainer.trainee import Split, Trainee, TrainingState, outputs
 
 LABELS = ("good", "bad")
 WORDS = {
@@ -55,6 +60,21 @@ def plan(base: BaseModel, adapter: str = "tt_lora", first_layer: int = 2) -> Arc
 
 def encoded(base: BaseModel, **options: int) -> Encoding:
     return encode(base, [text for text, _ in ROWS], layers=(1, 2), max_length=32, resume_at=2, **options)
+
+
+def train(
+    module: ExpertModule,
+    encoding: Encoding,
+    training: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    *,
+    resume: Callable[[torch.optim.Optimizer], TrainingState] | None = None,
+    save: Callable[[torch.optim.Optimizer, TrainingState], object] = lambda *_: None,
+    **options: Any,
+) -> TrainingState:
+    trainee = Trainee(module, encoding, training, validation, settings, resume=resume, save=save)
+    return training_module.train(trainee, **options)
 
 
 def frozen(module: ExpertModule) -> bytes:
@@ -220,9 +240,8 @@ def test_a_rate_that_makes_training_diverge_is_refused(llama: BaseModel) -> None
 
 def test_bytes_of_an_expert_hold_what_it_is(llama: BaseModel) -> None:
     module = ExpertModule(llama, plan(llama), seed=3)
-    twin = ExpertModule(llama, plan(llama), seed=4)
     values, about = tensors.unpack(frozen(module))
-    twin.fill(values, "mood@1")
+    twin = ExpertModule(llama, plan(llama), frozen={name: torch.tensor(one) for name, one in values.items()})
     assert frozen(twin) == frozen(module)
     assert about == {"architecture": to_json(plan(llama)), "task": "mood"}
     assert from_json(Architecture, about["architecture"]) == plan(llama)
@@ -278,3 +297,27 @@ def test_a_reporter_that_draws_is_given_the_curve_after_each_epoch(llama: BaseMo
     )
     assert drawing.curves == [list(range(1, count + 1)) for count in range(len(state.history) + 1)]
     assert drawing.steps[-1] == len(TRAINING) * SETTINGS.epochs
+
+
+@pytest.mark.parametrize("adapter", kinds.names("adapters"))
+def test_experts_formed_together_act_as_each_alone_and_so_do_their_gradients(
+    llama: BaseModel, adapter: str
+) -> None:
+    modules = [ExpertModule(llama, plan(llama, adapter), seed) for seed in range(2)]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in (parameter for module in modules for parameter in module.parameters()):
+            parameter.normal_(generator=generator)
+    parameters = [parameter for module in modules for parameter in module.adapters.parameters()]
+    batch = llama.batch(llama.tokenize([text for text, _ in ROWS[:5]], 32))
+    together = llama.forward(batch, Together(modules, [2, 3]))
+    first, second = (llama.forward(batch, module.visitor()) for module in modules)
+    apart = torch.cat([first[:2], second[2:]])
+    kept = batch.mask.bool()
+    assert torch.allclose(together[kept], apart[kept], rtol=1e-3, atol=1e-3)
+    for left, right in zip(
+        torch.autograd.grad(together[kept].square().sum(), parameters),
+        torch.autograd.grad(apart[kept].square().sum(), parameters),
+        strict=True,
+    ):
+        assert torch.allclose(left, right, rtol=1e-2, atol=1e-3 * right.abs().max().item())

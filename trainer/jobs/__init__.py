@@ -35,8 +35,20 @@ def describe(rows: TaskData) -> dict[str, Any]:
 
 def given(registry: Registry, job: Job) -> TaskData:
     """The rows that a job was given."""
-    facts = {name: value for name, value in job.params["rows"].items() if name != "sha256"}
-    return TaskData.from_jsonl(registry.jobs.input(job), **facts)
+    return restore(job.params["rows"], registry.jobs.input(job))
+
+
+def restore(described: Mapping[str, Any], content: bytes) -> TaskData:
+    """The rows that `describe` described, whose bytes were kept."""
+    facts = {name: value for name, value in described.items() if name != "sha256"}
+    return TaskData.from_jsonl(content, **facts)
+
+
+def whole(base_model: str | None) -> str | None:
+    """The spec of a base model as a worker elsewhere reads it: a folder or file by its whole path."""
+    if base_model is None or not Path(base_model).expanduser().exists():
+        return base_model
+    return str(Path(base_model).expanduser().resolve())
 
 
 def clone(registry: Registry, number: int, settings: Mapping[str, Any] | None = None) -> Job:

@@ -8,7 +8,7 @@ from registry import Job, Registry
 from registry.names import check_task
 from trainer import kinds
 from trainer.data import read_task, task_name
-from trainer.jobs import describe, given
+from trainer.jobs import describe, given, whole
 from trainer.progress import Progress
 from trainer.settings import ExpertSettings
 from trainer.tasks import refuse_other_kind
@@ -40,7 +40,7 @@ def submit(
     params = {
         "rows": describe(rows),
         "task": task,
-        "base_model": _whole(base_model),
+        "base_model": whole(base_model),
         "settings": dict(settings or {}),
         "device": device,
     }
@@ -73,10 +73,3 @@ def run(
         finish=lambda added: finish(added.as_json()),
         guard=guard,
     )
-
-
-def _whole(base_model: str | None) -> str | None:
-    """A folder or file by its whole path: the worker may run elsewhere."""
-    if base_model is None or not Path(base_model).expanduser().exists():
-        return base_model
-    return str(Path(base_model).expanduser().resolve())

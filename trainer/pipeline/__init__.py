@@ -1,8 +1,9 @@
 """The verbs of the product: a file becomes an expert, experts become a router generation, both are
 measured."""
 
-from trainer.pipeline.adding import AddedTask, add_rows, add_task
+from trainer.pipeline.adding import add_all, add_rows, add_task, add_tasks
 from trainer.pipeline.evaluating import Report, evaluate
+from trainer.pipeline.making import AddedTask
 from trainer.pipeline.refitting import RetrainedRouter, retrain_router
 from trainer.settings import ExpertSettings
 
@@ -11,8 +12,10 @@ __all__ = [
     "ExpertSettings",
     "Report",
     "RetrainedRouter",
+    "add_all",
     "add_rows",
     "add_task",
+    "add_tasks",
     "evaluate",
     "retrain_router",
 ]

@@ -1,61 +1,20 @@
-"""`add_task`: a file of rows becomes a frozen expert."""
+"""`add_task`: a file of rows becomes a frozen expert. `add_tasks`: several files become several."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from registry import Evaluation, Expert, Registry
+from registry import Registry
 from registry.names import check_task
-from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.base_model import BaseModel
-from trainer.checkpoints import Checkpoint
 from trainer.data import TaskData, read_task, task_name
-from trainer.dataset_features import keep_answers, keep_features, pairs
-from trainer.described import to_json
-from trainer.encoding import Encoding, early_layers, encode
-from trainer.experts import ExpertModule
-from trainer.measuring import HELD_OUT
+from trainer.pipeline.making import AddedTask, Making, Publish, nothing_to_do
 from trainer.pipeline.plans import Plan
-from trainer.progress import Progress, silent
+from trainer.progress import Labelled, Progress, silent
 from trainer.runs import Moment
-from trainer.settings import ExpertSettings, key
-from trainer.tasks import refuse_other_kind
-from trainer.training import Split, TrainingState, outputs, train
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddedTask:
-    """What came of `add_task`.
-
-    Attributes:
-        created: False when these rows with these settings were an expert already.
-        rows: row counts by split; metrics: by split, then by metric.
-        findings: what a person should know about the rows.
-    """
-
-    expert: Expert
-    created: bool
-    rows: dict[str, int]
-    metrics: dict[str, dict[str, float]]
-    findings: tuple[str, ...]
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        return {
-            "task": self.expert.task,
-            "kind": self.expert.kind,
-            "expert": self.expert.name,
-            "created": self.created,
-            "parameters": self.expert.parameters,
-            "sha256": self.expert.sha256,
-            "rows": self.rows,
-            "metrics": self.metrics,
-            "findings": list(self.findings),
-            "seconds": self.seconds,
-        }
+from trainer.settings import ExpertSettings
+from trainer.tasks import read_tasks, refuse_other_kind
+from trainer.training import train_together
 
 
 def add_task(
@@ -110,6 +69,42 @@ def add_task(
     )
 
 
+def add_tasks(
+    registry: Registry,
+    files: Sequence[str | Path],
+    *,
+    kind: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    base_model: str | BaseModel | None = None,
+    settings: ExpertSettings | None = None,
+    device: str = "auto",
+    together: bool | None = None,
+    on_progress: Progress = silent,
+) -> list[AddedTask]:
+    """As `add_task`, from several files: a frozen expert of each, in their order, each in a transaction of
+    its own. Every task is called as its file.
+
+    Args:
+        together: share each pass through the base model among all of them; by default on a GPU only, where
+            that is faster.
+
+    Raises:
+        InvalidSettingError: two files of the same name; else as `add_task`, before anything is trained.
+    """
+    columns = {"kind": kind, "text": text, "text_pair": text_pair, "label": label}
+    return add_all(
+        registry,
+        read_tasks(files, **columns),
+        base_model=base_model,
+        settings=settings,
+        device=device,
+        together=together,
+        on_progress=on_progress,
+    )
+
+
 def add_rows(
     registry: Registry,
     task: str,
@@ -119,157 +114,88 @@ def add_rows(
     settings: ExpertSettings | None = None,
     device: str = "auto",
     on_progress: Progress = silent,
-    finish: Callable[[AddedTask], object] = lambda added: None,
+    finish: Publish = lambda added: None,
     guard: Callable[[], object] = lambda: None,
 ) -> AddedTask:
-    """`add_task` from rows that were read and checked before.
+    """`add_task` from rows that were read and checked before; see `add_all`."""
+    [added] = add_all(
+        registry,
+        [(task, rows)],
+        base_model=base_model,
+        settings=settings,
+        device=device,
+        on_progress=on_progress,
+        finish=finish,
+        guard=guard,
+    )
+    return added
+
+
+def add_all(
+    registry: Registry,
+    asked: Sequence[tuple[str, TaskData]],
+    *,
+    base_model: str | BaseModel | None = None,
+    settings: ExpertSettings | None = None,
+    device: str = "auto",
+    together: bool | None = None,
+    on_progress: Progress = silent,
+    finish: Publish = lambda added: None,
+    guard: Callable[[], object] = lambda: None,
+) -> list[AddedTask]:
+    """`add_tasks` from rows that were read and checked before.
 
     A run that was killed goes on where its last checkpoint left it when it is called again with the same rows
     and settings.
 
     Args:
-        finish: called in the transaction that publishes the expert; when it raises, nothing is published.
+        asked: names of tasks, and their rows.
+        finish: called in the transaction that publishes each expert; when it raises, nothing is published.
         guard: called before a checkpoint is written; raises when the work is somebody else's by now.
     """
-    started = Moment.now()
-    refuse_other_kind(registry, check_task(task), rows.kind)
+    for task, rows in asked:
+        refuse_other_kind(registry, check_task(task), rows.kind)
     if not isinstance(base_model, BaseModel):
         base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
-    plan = Plan.settle(task, rows, base_model, settings or ExpertSettings())
-    existing = registry.find_expert(task=task, dataset_sha256=plan.digest, settings_key=plan.key)
-    if existing is not None:
-        known = _nothing_to_do(registry, existing, rows, started)
-        finish(known)
-        return known
-    module = ExpertModule(base_model, plan.architecture, plan.training.seed)
-    encoding = encode(
-        base_model,
-        pairs(rows.rows),
-        layers=early_layers(plan.architecture.first_layer),
-        max_length=plan.architecture.max_length,
-        resume_at=plan.architecture.first_layer,
-        on_progress=on_progress,
-    )
-    folder = registry.cache / "checkpoints"
-    checkpoint = Checkpoint(folder, key(run=plan.key, task=task, rows=plan.digest), guard)
-    state = _train(module, encoding, plan, checkpoint, on_progress)
-    measured, answers = _measure(module, encoding, rows)
-    keep_features(registry, plan.features, encoding.features)
-    with registry.transaction():
-        expert = _publish(registry, plan, module, state, measured, started)
-        keep_answers(registry, expert, plan.digest, answers)
-        added = AddedTask(
-            expert=expert,
-            created=True,
-            rows=rows.counts(),
-            metrics=by_split(measured),
-            findings=(*rows.findings, *_cut_finding(encoding)),
-            seconds=started.elapsed(),
-        )
-        finish(added)
-    checkpoint.remove()
-    return added
-
-
-def by_split(measured: Sequence[EvaluationFacts] | Sequence[Evaluation]) -> dict[str, dict[str, float]]:
-    """`{split: {metric: value}}`."""
-    found: dict[str, dict[str, float]] = {}
-    for one in measured:
-        found.setdefault(one.split, {})[one.metric] = one.value
+    plans = [Plan.settle(task, rows, base_model, settings or ExpertSettings()) for task, rows in asked]
+    if together is None:
+        together = base_model.device.type == "cuda"
+    found: list[AddedTask] = []
+    for group in [plans] if together else [[plan] for plan in plans]:
+        found += _add_group(registry, group, finish, guard, on_progress, label=len(plans) > 1)
     return found
 
 
-def _nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, started: Moment) -> AddedTask:
-    oldest_first = registry.evaluations(expert.name)[::-1]
-    return AddedTask(
-        expert=expert,
-        created=False,
-        rows=rows.counts(),
-        metrics=by_split([one for one in oldest_first if one.split in HELD_OUT]),
-        findings=rows.findings,
-        seconds=started.elapsed(),
-    )
-
-
-def _train(
-    module: ExpertModule, encoding: Encoding, plan: Plan, checkpoint: Checkpoint, on_progress: Progress
-) -> TrainingState:
-    return train(
-        module,
-        encoding,
-        _split(module, plan.rows, "train"),
-        _split(module, plan.rows, "validation"),
-        plan.training,
-        resume=lambda optimizer: checkpoint.load(module, optimizer),
-        save=lambda optimizer, state: checkpoint.save(module, optimizer, state),
-        on_progress=on_progress,
-    )
-
-
-def _publish(
+def _add_group(
     registry: Registry,
-    plan: Plan,
-    module: ExpertModule,
-    state: TrainingState,
-    measured: Sequence[EvaluationFacts],
-    started: Moment,
-) -> Expert:
-    """Freeze the expert, after what it came from."""
-    fingerprint, rows = plan.base.record.fingerprint, plan.rows
-    registry.add_base_model(plan.base.record)
-    dataset = registry.add_dataset(
-        content=plan.content,
-        task=plan.task,
-        kind=rows.kind,
-        labels=rows.labels,
-        rows=rows.counts(),
-        columns=rows.columns,
-        source=Path(rows.source).name,
-        findings=rows.findings,
-    )
-    training = asdict(plan.training)
-    return registry.add_expert(
-        task=plan.task,
-        dataset=dataset.version,
-        base_model=fingerprint,
-        adapter=plan.architecture.adapter,
-        config={"architecture": to_json(plan.architecture), "training": training},
-        labels=rows.labels,
-        parameters=module.parameter_count,
-        payload=module.pack({"task": plan.task, "base_model": fingerprint, "dataset": plan.digest}),
-        settings_key=plan.key,
-        run=started.run(kind="expert", settings=training, seed=plan.training.seed, history=state.history),
-        evaluations=measured,
-    )
+    plans: Sequence[Plan],
+    finish: Publish,
+    guard: Callable[[], object],
+    on_progress: Progress,
+    *,
+    label: bool,
+) -> Iterator[AddedTask]:
+    """Make the experts that are not there yet, all in one training, and publish each."""
+    started = Moment.now()
 
+    def reporter(plan: Plan) -> Progress:
+        return Labelled(on_progress, plan.task) if label else on_progress
 
-def _split(module: ExpertModule, rows: TaskData, name: str) -> Split:
-    places = [place for place, row in enumerate(rows.rows) if row.split == name]
-    return Split(places, module.kind.targets([rows.rows[place] for place in places], rows.labels))
-
-
-def _measure(
-    module: ExpertModule, encoding: Encoding, rows: TaskData
-) -> tuple[list[EvaluationFacts], list[str | None]]:
-    """Scores on the held-out splits, and the answer to each held-out row (None elsewhere)."""
-    measured = []
-    answers: list[str | None] = [None] * len(rows.rows)
-    for split in HELD_OUT:
-        held_out = _split(module, rows, split)
-        found = outputs(module, encoding, held_out.rows)
-        for place, answer in zip(held_out.rows, module.kind.answers(found, rows.labels), strict=True):
-            answers[place] = answer.label
-        for metric, value in module.kind.score(found, held_out.targets).items():
-            measured.append(
-                EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows))
-            )
-    return measured, answers
-
-
-def _cut_finding(encoding: Encoding) -> tuple[str, ...]:
-    if not encoding.cut:
-        return ()
-    return (
-        f"{encoding.cut:,} of {len(encoding.tokens):,} texts are longer than the limit and were cut; "
-        "a larger --max-length reads more of them",
-    )
+    there = [
+        registry.find_expert(task=plan.task, dataset_sha256=plan.digest, settings_key=plan.key)
+        for plan in plans
+    ]
+    made = [
+        Making(registry, plan, guard, reporter(plan)) if expert is None else None
+        for plan, expert in zip(plans, there, strict=True)
+    ]
+    trainees = [one.trainee for one in made if one is not None]
+    if trainees:
+        train_together(trainees, on_progress=reporter(plans[0]) if len(plans) == 1 else on_progress)
+    for plan, expert, making in zip(plans, there, made, strict=True):
+        if making is not None:
+            yield making.publish(finish)
+        elif expert is not None:
+            known = nothing_to_do(registry, expert, plan.rows, started)
+            finish(known)
+            yield known

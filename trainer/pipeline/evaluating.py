@@ -15,7 +15,7 @@ from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts, overall
-from trainer.training import outputs
+from trainer.trainee import outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,16 @@ Importing a module loads no torch, so that files are read and checked at once: i
 compute with.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from registry import ConflictError, Registry
+from registry.errors import InvalidSettingError
+from registry.names import check_task
+from trainer import kinds
+from trainer.data import TaskData, read_task, task_name
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,20 @@ def refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
         raise ConflictError(
             f"task {task!r} is of kind {known[task]}, these rows are of kind {kind}: give them another --name"
         )
+
+
+def read_tasks(files: Sequence[str | Path], **columns: Any) -> list[tuple[str, TaskData]]:
+    """Read and check several files; each task's name and rows.
+
+    Raises:
+        DataRefusedError, NotFoundError: as `read_task`.
+        InvalidSettingError: two files of the same name.
+    """
+    names = [check_task(task_name(file)) for file in files]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise InvalidSettingError(
+                f"two files are for the task {name!r}: rename one, or add them one by one with --name"
+            )
+    known = kinds.load_all("tasks")
+    return [(name, read_task(file, known, **columns)) for name, file in zip(names, files, strict=True)]

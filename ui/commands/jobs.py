@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ui.group import Finite, RegistryGroup, Session, common_options, pass_session
-from ui.views.jobs import job_json, summary
+from ui.views.jobs import job_json, made, summary
 
 if TYPE_CHECKING:
     from registry import Job, Registry
@@ -90,7 +90,7 @@ def show_job(session: Session, number: int) -> None:
             "attempt": f"{job.attempt} of at most {job.max_attempts}",
             **_progress(job),
             "task": job.task or "-",
-            "made": (job.result or {}).get("expert") or (job.result or {}).get("generation") or "-",
+            "made": ", ".join(made(job)) or "-",
             "created": present.moment(job.created_at),
             "started": "-" if job.started_at is None else present.moment(job.started_at),
             "finished": "-" if job.finished_at is None else present.moment(job.finished_at),

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from registry.errors import InvalidSettingError
 from ui.commands.jobs import detach_option, finish
 from ui.group import Finite, Session, common_options, pass_session
 
@@ -23,11 +24,20 @@ SETTINGS = (
 )
 """Options of `add-task` that are fields of `trainer.settings.ExpertSettings` of the same name."""
 
+FOR_ONE_FILE = ("name", "validation", "test")
+"""Options of `add-task` that say something of one file."""
+
 ABOVE_ZERO = Finite(min=0, min_open=True)
 
 
 @click.command("add-task")
-@click.option("--data", required=True, help="CSV, TSV, JSON Lines or Parquet file of the task's rows.")
+@click.option(
+    "--data",
+    "files",
+    required=True,
+    multiple=True,
+    help="CSV, TSV, JSON Lines or Parquet file of the task's rows; repeat it for several tasks.",
+)
 @click.option("--name", help="Name of the task [default: the file's name].")
 @click.option("--kind", help="Kind of task [default: told from the columns].")
 @click.option("--text", help="Column of the text [default: text].")
@@ -56,20 +66,36 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @detach_option
 @common_options
 @pass_session
-def add_task(session: Session, /, *, data: str, device: str, detach: bool, **options: Any) -> None:
-    """Train a frozen expert from labelled texts.
+def add_task(
+    session: Session, /, *, files: tuple[str, ...], device: str, detach: bool, **options: Any
+) -> None:
+    """Train a frozen expert from labelled texts; from several files, one of each.
 
     When the same rows with the same settings are already an expert, there is nothing to do. Changed rows make
     the next version of it; older versions stay as they are. Ctrl-C stops at the next step; the same command
     goes on from there.
     """
-    from trainer.jobs.add_task import submit
+    from trainer.jobs import add_task as one
+    from trainer.jobs import add_tasks as several
 
     settings = {name: options.pop(name) for name in SETTINGS}
     chosen = {name: value for name, value in settings.items() if value is not None}
+    if len(files) > 1:
+        _refuse_for_several({name: options.pop(name) for name in FOR_ONE_FILE})
     with session.open() as registry:
-        job = submit(registry, data, settings=chosen, device=device, **options)
+        if len(files) > 1:
+            job = several.submit(registry, files, settings=chosen, device=device, **options)
+        else:
+            job = one.submit(registry, files[0], settings=chosen, device=device, **options)
         finish(session, registry, job, detach=detach)
+
+
+def _refuse_for_several(given: dict[str, str | None]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidSettingError(
+                f"--{name} {value} is for one file, and --data names several: add that one on its own"
+            )
 
 
 @click.command("tasks")

@@ -235,6 +235,17 @@ def summary(job: "Job") -> str:
     return f"{stage}{share}" + (f", {present.duration(left)} left" if left is not None else "")
 
 
+def made(job: "Job") -> list[str]:
+    """The experts, or the generation, that came of it."""
+    result = job.result or {}
+    names = [
+        result.get("expert"),
+        *(one["expert"] for one in result.get("experts", ())),
+        result.get("generation"),
+    ]
+    return [name for name in names if name is not None]
+
+
 def job_json(job: "Job") -> dict[str, Any]:
     """What `jobs list --json` and `jobs show --json` print of a job."""
     result = job.result or {}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from registry import Job, Registry
-from trainer.jobs import add_task, evaluate, retrain_router
+from trainer.jobs import add_task, add_tasks, evaluate, retrain_router
 
 QUICK = {"epochs": 2, "batch_size": 16, "max_length": 32, "first_layer": 2}
 
@@ -13,6 +13,9 @@ Ask = Callable[[Registry, Path, str], Job]
 ASKED: dict[str, Ask] = {
     "add_task": lambda registry, rows, base: add_task.submit(
         registry, rows, base_model=base, settings=QUICK, device="cpu"
+    ),
+    "add_tasks": lambda registry, rows, base: add_tasks.submit(
+        registry, [rows], base_model=base, settings=QUICK, device="cpu"
     ),
     "retrain_router": lambda registry, rows, base: retrain_router.submit(
         registry, router="closed_form", device="cpu"
