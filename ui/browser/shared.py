@@ -1,6 +1,7 @@
 """Parts that several tabs use: what to do when there is nothing, what went wrong, the same as a command."""
 
 import functools
+import html
 import shlex
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
@@ -32,6 +33,18 @@ def call(function: str, *positional: object, **named: object) -> str:
     return f"{function}({', '.join(given)})"
 
 
+def program(*lines: str) -> str:
+    """Python that opens the registry and runs these lines, which know it as `registry`."""
+    return "\n".join(
+        [
+            "from registry import Registry",
+            "",
+            "with Registry() as registry:",
+            *(f"    {one}" for one in lines),
+        ]
+    )
+
+
 def escape(text: str) -> str:
     """Text for the middle of Markdown of ours: nothing in it is markup."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~>&<$:" else letter for letter in text)
@@ -58,7 +71,7 @@ def warns(*otherwise: object) -> Callable[[Callable[P, R]], Callable[P, R | obje
             try:
                 return handler(*args, **kwargs)
             except RegistryError as error:
-                gr.Warning(escape(one_line(error)))
+                gr.Warning(html.escape(one_line(error)))  # Gradio shows it as HTML.
                 return _values(otherwise)
 
         return safe

@@ -1,5 +1,6 @@
 """Add a task: a file, what it was understood to be, what it will cost, and then its training."""
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from ui.browser.context import Context
 from ui.browser.endpoints import file_endpoint
 from ui.browser.opening import when_opened
 from ui.browser.progress import LOOK, Panel, chosen
-from ui.browser.shared import escape, one_line, warns
+from ui.browser.shared import one_line, warns
 from ui.browser.task_form import BY_NAME, File, build_settings, columns_of, settings_from
 from ui.views import adding as view
 from ui.views import jobs
@@ -240,7 +241,7 @@ def _queue(
     def cancel(number: float | None, request: gr.Request) -> None:
         tab.context.require(request)
         job = tab.context.registry().jobs.cancel(chosen(number))
-        gr.Info(escape(jobs.now(jobs.line(job))))
+        gr.Info(html.escape(jobs.now(jobs.line(job))))
 
     add.click(queue, [*source.parts, name, base, *settings.values()], number, api_visibility="private")
     fit.click(fit_router, None, number, api_visibility="private")

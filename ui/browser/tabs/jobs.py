@@ -1,5 +1,6 @@
 """Jobs: what waits, what runs, what became of the rest; the same after a reload, since the database knows."""
 
+import html
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, table, when_opened
 from ui.browser.progress import LOOK, Panel, chosen
-from ui.browser.shared import empty_state, escape, warns
+from ui.browser.shared import empty_state, warns
 from ui.present import value
 from ui.views import jobs as view
 
@@ -125,11 +126,11 @@ def _wire(
 ) -> None:
     @warns()
     def cancel(number: float | None, request: gr.Request) -> None:
-        gr.Info(escape(view.now(tab.cancel_job(chosen(number), request))))
+        gr.Info(html.escape(view.now(tab.cancel_job(chosen(number), request))))
 
     @warns()
     def retry(number: float | None, request: gr.Request) -> None:
-        gr.Info(escape(view.now(tab.retry_job(chosen(number), request))))
+        gr.Info(html.escape(view.now(tab.retry_job(chosen(number), request))))
 
     @warns()
     def clone_it(number: float | None, settings: str, request: gr.Request) -> int:
