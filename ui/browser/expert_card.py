@@ -12,6 +12,7 @@ from ui.plots import curve
 from ui.present import rows as rows_in_order
 from ui.present import size, value
 from ui.views.intervals import percent, with_interval
+from ui.views.retirements import in_words
 
 PLAIN = (
     "name",
@@ -79,6 +80,7 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
         "file": "as frozen: its digest was computed anew just now" if found["damage"] is None else "damaged",
         "test (95 %)": with_interval(found["test"]),
         "aliases": found["aliases"],
+        "retired": in_words(found["retired"], found["name"]),
         "chosen by": found["used_by"],
         "earlier versions": found["earlier"],
         "trained in": f"{found['seconds']:.1f} s, seed {found['seed']}",

@@ -1,12 +1,14 @@
 """The card of a generation: its components, and what they show."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ui.browser.opening import FIELDS, table
-from ui.browser.pictures import picture
+from ui.browser.pictures import file_of
 from ui.browser.shared import command, same_as
 from ui.plots import confusion as plot
 from ui.present import number, value
@@ -19,8 +21,17 @@ PAIRS_SHOWN = 200
 BY_TASK = ("22%", "26%", "26%", "26%")
 
 
-def components() -> tuple[list[gr.components.Component], gr.Dataframe]:
-    """All of them, empty, in the order of `values`; and the table of what was mixed up."""
+@dataclass(frozen=True)
+class Mixed:
+    """What was mixed up, three times: as a picture, as a choice for the keyboard, as a table."""
+
+    heat: gr.Image
+    choice: gr.Dropdown
+    pairs: gr.Dataframe
+
+
+def components() -> tuple[list[gr.components.Component], Mixed]:
+    """All of them, empty, in the order of `values`; and those in which somebody chooses what was mixed up."""
     with gr.Row():
         facts = table("Card", "field", "value", widths=FIELDS)
         per_task = table(
@@ -28,13 +39,21 @@ def components() -> tuple[list[gr.components.Component], gr.Dataframe]:
         )
     verdict = gr.Textbox(label="What the gate said", interactive=False)
     gate = table("The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250)
-    heat = gr.Plot(label="Where test rows were sent", show_label=False)
+    heat = gr.Image(
+        label="Where test rows were sent: click a field to read the texts", interactive=False, buttons=[]
+    )
+    heat.watermark = None  # Gradio's own, which is empty, makes it warn of every SVG.
+    choice = gr.Dropdown([], label="Mixed up: choose whose texts to read", value=None)
     pairs = table("Mixed up: choose a row to read the texts", *PAIRS, numbers=("rows",), height=250)
-    return [facts, per_task, verdict, gate, heat, pairs, *same_as()], pairs
+    return [facts, per_task, verdict, gate, heat, choice, pairs, *same_as()], Mixed(heat, choice, pairs)
 
 
-def values(found: Mapping[str, Any], mixed: Mapping[str, Any]) -> list[Any]:
-    """What they show of `ui.views.routers.show_generation` and `ui.views.routing.show_confusion`."""
+def values(found: Mapping[str, Any], mixed: Mapping[str, Any], pictures: Path) -> list[Any]:
+    """What they show of `ui.views.routers.show_generation` and `ui.views.routing.show_confusion`.
+
+    Args:
+        pictures: folder for them; a cache.
+    """
     gate = found["gate"]
     return [
         _facts(found),
@@ -44,7 +63,8 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any]) -> list[Any]:
         ],
         _verdict(gate),
         [] if gate is None else _gate(gate),
-        picture(plot.draw(mixed)) if mixed["tasks"] else None,
+        file_of(plot.draw(mixed) if mixed["tasks"] else None, pictures),
+        gr.Dropdown([_choice(pair) for pair in mixed["pairs"][:PAIRS_SHOWN]], value=None),
         [
             [pair["task"], pair["sent"], pair["rows"], percent(pair["share"])]
             for pair in mixed["pairs"][:PAIRS_SHOWN]
@@ -56,7 +76,13 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any]) -> list[Any]:
 
 def blank() -> list[Any]:
     """What they show when there is no generation."""
-    return [[], [], "", [], None, [], "", ""]
+    return [[], [], "", [], None, gr.Dropdown([], value=None), [], "", ""]
+
+
+def _choice(pair: Mapping[str, Any]) -> tuple[str, str]:
+    """A pair as a choice; names of tasks hold no spaces."""
+    said = f"{pair['rows']:,} of {pair['task']} sent to {pair['sent']}"
+    return said, f"{pair['task']} {pair['sent']}"
 
 
 def _facts(found: Mapping[str, Any]) -> list[list[str]]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from ui.plots import fields
 
+Y = "rows of"
+
 
 def draw(document: Mapping[str, Any]) -> bytes:
     """`document` as of `ui.views.routing.show_confusion`: counts, coloured by their share of the row."""
@@ -23,5 +25,15 @@ def draw(document: Mapping[str, Any]) -> bytes:
         title=f"{document['generation']}, {document['split']} rows"
         + (f" ({more:,} more tasks not shown)" if more else ""),
         x="sent to the expert of",
-        y="rows of",
+        y=Y,
     )
+
+
+def pair_at(document: Mapping[str, Any], x: float, y: float) -> tuple[str, str | None] | None:
+    """Whose rows, and the task they were sent to, at a place of the picture; to any beside a row's name."""
+    tasks = document["tasks"]
+    found = fields.Layout.of(tasks, tasks, y=Y).field_at(x, y)
+    if found is None:
+        return None
+    row, column = found
+    return tasks[row], None if column is None else tasks[column]

@@ -1,13 +1,45 @@
 """Heat maps: a field for each row and column, with its number in it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from ui.plots.markup import LETTER, document, tag, text
+from ui.plots.markup import document, tag, text, width
 
 WIDE, HIGH = 38, 24
 SIZE = 11
 PALE, STRONG = (226, 236, 245), (11, 93, 148)
 """Colours of 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the fields are: `left` and `top` of the first, in units of the picture."""
+
+    left: float
+    top: float
+    rows: int
+    columns: int
+    turned: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[str], columns: Sequence[str], *, y: str) -> "Layout":
+        """Room for every name, upright where it is wider than its column."""
+        longest = max((width(name, SIZE) for name in columns), default=0.0)
+        turned = longest > WIDE - 4
+        return cls(
+            left=16 + max(width(name, SIZE) for name in (y, *rows)),
+            top=58 + (longest if turned else SIZE),
+            rows=len(rows),
+            columns=len(columns),
+            turned=turned,
+        )
+
+    def field_at(self, x: float, y: float) -> tuple[int, int | None] | None:
+        """The row and column at a place of the picture; no column beside the name of a row."""
+        row, column = int((y - self.top) // HIGH), int((x - self.left) // WIDE)
+        if not 0 <= row < self.rows or column >= self.columns:
+            return None
+        return row, column if column >= 0 else None
 
 
 def draw(
@@ -26,18 +58,16 @@ def draw(
         said: the text of the field at a row and a column.
         x, y: what columns and rows are.
     """
-    letters = max(map(len, columns), default=0)
-    turned = letters * LETTER * SIZE > WIDE
-    left = 16 + LETTER * SIZE * max([len(y), *map(len, rows)])
-    top = 48 + (LETTER * SIZE * letters if turned else SIZE)
-    width = max(left + WIDE * len(columns), left + LETTER * SIZE * len(x), 13 * LETTER * len(title)) + 12
+    place = Layout.of(rows, columns, y=y)
+    left, top = place.left, place.top
+    wide = max(left + WIDE * len(columns), left + width(x, SIZE), 8 + width(title, 13)) + 12
     parts = [
         text(title, 8, 18, 13, font_weight=600),
         text(x, left, 38, SIZE),
         text(y, left - 8, top - 8, SIZE, text_anchor="end"),
     ]
-    for place, name in enumerate(columns):
-        parts.append(_column(name, left + WIDE * (place + 0.5), top - 8, turned))
+    for column, name in enumerate(columns):
+        parts.append(_column(name, left + WIDE * (column + 0.5), top - 8, place.turned))
     for row, line in enumerate(values):
         below = top + HIGH * row
         parts.append(text(rows[row], left - 8, below + HIGH / 2 + 4, SIZE, text_anchor="end"))
@@ -46,7 +76,7 @@ def draw(
             for column, value in enumerate(line)
             if value is not None
         ]
-    return document(width, top + HIGH * len(rows) + 12, parts, title)
+    return document(wide, top + HIGH * len(rows) + 12, parts, title)
 
 
 def _column(name: str, x: float, y: float, turned: bool) -> str:

@@ -10,6 +10,11 @@ LETTER = 0.6
 """How wide a letter is, in its height; on the safe side for names."""
 
 
+def width(said: str, size: float) -> float:
+    """How wide a line of text is at most, whatever font draws it."""
+    return size * sum(1.0 if letter in "mwMW@%" or not letter.isascii() else 0.64 for letter in said)
+
+
 def tag(name: str, *inner: str, **attributes: object) -> str:
     """An element; `inner` is markup already. An attribute `font_size` is written `font-size`."""
     given = "".join(f" {key.replace('_', '-')}={quoteattr(str(value))}" for key, value in attributes.items())

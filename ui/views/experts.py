@@ -8,6 +8,7 @@ from registry import Expert, Registry, measured
 from registry.errors import DamagedError
 from registry.lineage import CHOOSES, FOLLOWS
 from ui.views.intervals import measured as document
+from ui.views.retirements import document as retirement
 
 
 def list_experts(registry: Registry, *, text: str = "", all_versions: bool = False) -> list[dict[str, Any]]:
@@ -16,8 +17,12 @@ def list_experts(registry: Registry, *, text: str = "", all_versions: bool = Fal
     names: dict[str, list[str]] = {}
     for alias in registry.aliases():
         names.setdefault(alias.target, []).append(alias.ref)
+    retired = registry.retirements.now()
     listed = [
-        _line(expert, scores.get(expert.name, []), names.get(expert.name, []))
+        {
+            **_line(expert, scores.get(expert.name, []), names.get(expert.name, [])),
+            "retired": retirement(retired, expert.name),
+        }
         for expert in registry.experts(all_versions=all_versions)
     ]
     wanted = text.strip().lower()
@@ -37,6 +42,7 @@ def show_expert(registry: Registry, ref: str) -> dict[str, Any]:
             newest[one.metric] = one
     return {
         **_line(expert, list(newest.values()), aliases),
+        "retired": retirement(registry.retirements.now(), expert.name),
         "labels": list(expert.labels),
         "dataset": f"{expert.task}/data@{expert.dataset}",
         "base_model": registry.base_model(expert.base_model).name,

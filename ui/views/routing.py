@@ -6,8 +6,10 @@ from typing import Any
 
 from registry import Registry, measured
 
-LARGEST = 24
+LARGEST = 40
 """Tasks in one matrix: beyond that nobody can read it; the pairs are listed as a table."""
+MISTAKES = 50
+"""Texts that went wrong, at most."""
 CALIBRATED = 40
 """Tasks that a calibration is measured on, spread over all of them."""
 BINS = 10
@@ -42,7 +44,13 @@ def show_confusion(registry: Registry, ref: str | None = None, *, split: str = "
 
 
 def list_mistakes(
-    registry: Registry, ref: str, task: str, sent: str | None = None, *, split: str = "test", limit: int = 50
+    registry: Registry,
+    ref: str,
+    task: str,
+    sent: str | None = None,
+    *,
+    split: str = "test",
+    limit: int = MISTAKES,
 ) -> list[dict[str, Any]]:
     """The rows of a task that a generation sends to another task's expert (to `sent`, if one is named).
 

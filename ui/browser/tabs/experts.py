@@ -10,16 +10,22 @@ from ui.browser.context import Context
 from ui.browser.downloads import copy_of
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, table, when_opened
-from ui.browser.shared import empty_state, warns
+from ui.browser.shared import call, command, empty_state, program, same_as, warns
 from ui.present import size
 from ui.views.experts import list_experts, show_expert
 from ui.views.intervals import with_interval
+from ui.views.retirements import in_words
 from ui.views.rows import show_data
 
 TITLE = "Experts"
 PLACE = 20
-HEADERS = ("expert", "kind", "shape", "parameters", "size", "test (95 %)", "aliases", "digest", "made (UTC)")
-WIDTHS = (150, 150, 140, 110, 90, 190, 150, 130, 160)
+HEADERS = (
+    *("expert", "kind", "shape", "parameters", "size", "test (95 %)", "aliases", "retired"),
+    *("digest", "made (UTC)"),
+)
+WIDTHS = (150, 150, 140, 110, 90, 190, 150, 150, 130, 160)
+TASK = "its task, with all versions"
+UNCHANGED = ("", gr.skip(), gr.skip())
 
 
 class Tab:
@@ -41,6 +47,7 @@ class Tab:
                 size(one["bytes"]),
                 with_interval(one["test"]),
                 ", ".join(one["aliases"]),
+                in_words(one["retired"], one["name"]),
                 one["sha256"][:12],
                 one["created_at"][:16],
             ]
@@ -68,15 +75,39 @@ class Tab:
             data = str(error)
         return [found["name"], gr.Column(visible=True), *expert_card.values(found, data)]
 
-    @warns("")
-    def evaluate(self, name: str, split: str, request: gr.Request) -> str:
+    @warns(*UNCHANGED)
+    def evaluate(self, name: str, split: str, request: gr.Request) -> Any:
         """Ask a worker to measure an expert."""
-        return self.evaluate_expert(name, split, request)
+        said = self.evaluate_expert(name, split, request)
+        code = program(
+            "from trainer import evaluate", f"print(evaluate(registry, {name!r}, split={split!r}).metrics)"
+        )
+        return said, command("evaluate", name, "--split", split), code
 
-    @warns("")
-    def promote(self, name: str, alias: str, reason: str, request: gr.Request) -> str:
+    @warns(*UNCHANGED)
+    def promote(self, name: str, alias: str, reason: str, request: gr.Request) -> Any:
         """Let an alias of the task stand for an expert."""
-        return self.promote_expert(name, alias, reason, request)
+        said = self.promote_expert(name, alias, reason, request)
+        words = ["promote", name, "--alias", alias, *(["--reason", reason] if reason else [])]
+        return said, command(*words), program(call("registry.promote", name, alias=alias, reason=reason))
+
+    @warns(*UNCHANGED)
+    def retire_shown(self, name: str, what: str, reason: str, request: gr.Request) -> Any:
+        """Retire the expert on the card, or its task."""
+        return self._retire(name, what, reason, False, request)
+
+    @warns(*UNCHANGED)
+    def take_back(self, name: str, what: str, reason: str, request: gr.Request) -> Any:
+        """Take the retirement of the expert on the card back, or that of its task."""
+        return self._retire(name, what, reason, True, request)
+
+    def _retire(self, name: str, what: str, reason: str, undo: bool, request: gr.Request) -> Any:
+        expert = self.context.registry().expert(name)
+        subject = expert.task if what == TASK else expert.name
+        said = self.retire(subject, request, reason, undo)
+        words = ["retire", subject, *(["--undo"] if undo else []), *(["--reason", reason] if reason else [])]
+        function = "registry.retirements.undo" if undo else "registry.retirements.retire"
+        return said, command(*words), program(call(function, subject, reason=reason))
 
     @warns()
     def prepare(self, name: str) -> Any:
@@ -115,6 +146,15 @@ class Tab:
         moved = registry.promote(registry.expert(name).name, alias=alias, reason=reason, actor=user)
         return f"{moved.ref} now stands for {moved.target}."
 
+    def retire(self, name: str, request: gr.Request, reason: str = "", undo: bool = False) -> str:
+        """Keeps a task or an expert out of generations to come, or takes that back."""
+        user = self.context.require(request)
+        retirements = self.context.registry().retirements
+        event = (retirements.undo if undo else retirements.retire)(name, reason=reason, actor=user)
+        if event is None:
+            return f"{name} is not retired."
+        return f"{event.subject} is retired{'' if event.retired else ' no more'}."
+
 
 def build(context: Context) -> None:
     """The table, and below it one card."""
@@ -140,12 +180,14 @@ def build(context: Context) -> None:
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
     done.change(tab.find, given, shown, api_visibility="private")
+    done.change(tab.show, name, outputs, api_visibility="private")
     for function in (
         tab.list_experts,
         tab.show_expert,
         tab.show_data,
         tab.evaluate_expert,
         tab.promote_expert,
+        tab.retire,
     ):
         endpoint(function.__name__, function)
 
@@ -161,10 +203,18 @@ def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
         reason = gr.Textbox(label="Why (kept in the history)", max_lines=1)
         promote = gr.Button("Let the alias stand for it")
     with gr.Row():
+        what = gr.Radio(["this version", TASK], value="this version", label="What to retire")
+        why = gr.Textbox(label="Why it is retired, or wanted again", max_lines=1)
+        retire = gr.Button("Retire: keep it out of generations to come", variant="stop")
+        back = gr.Button("Take it back")
+    with gr.Row():
         prepare = gr.Button("Prepare its file")
         download = gr.DownloadButton("Download", interactive=False)
     done = gr.Textbox(label="Done", interactive=False)
-    evaluate.click(tab.evaluate, [name, split], done, api_visibility="private")
-    promote.click(tab.promote, [name, alias, reason], done, api_visibility="private")
+    told = [done, *same_as("What was done, as a command and in Python")]
+    evaluate.click(tab.evaluate, [name, split], told, api_visibility="private")
+    promote.click(tab.promote, [name, alias, reason], told, api_visibility="private")
+    retire.click(tab.retire_shown, [name, what, why], told, api_visibility="private")
+    back.click(tab.take_back, [name, what, why], told, api_visibility="private")
     prepare.click(tab.prepare, name, download, api_visibility="private")
     return done

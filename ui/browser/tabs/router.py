@@ -8,11 +8,13 @@ from registry.errors import NotFoundError
 from registry.generations import PRODUCTION
 from ui.browser import generation_card
 from ui.browser.context import Context
+from ui.browser.downloads import uploads
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, table, when_opened
 from ui.browser.pictures import picture
-from ui.browser.shared import empty_state, warns
+from ui.browser.shared import call, command, empty_state, program, same_as, warns
 from ui.plots import calibration as calibration_plot
+from ui.plots import confusion as confusion_plot
 from ui.plots import timeline
 from ui.views import routers as view
 from ui.views import routing
@@ -28,6 +30,7 @@ HEADERS = (
 WIDTHS = (110, 120, 90, 170, 170, 170, 80, 180, 300, 150)
 TEXTS = (140, 480, 250, 120, 90, 120)
 MOVES = (180, 170, 90, 700)
+UNCHANGED = ("", gr.skip(), gr.skip())
 MISTAKES = ("sent to", "text", "second text", "label", "weight", "weight of its own")
 
 
@@ -78,14 +81,37 @@ class Tab:
                 raise
             return ["", gr.Column(visible=False), *generation_card.blank()]
         mixed = routing.show_confusion(registry, found["name"])
-        return [found["name"], gr.Column(visible=True), *generation_card.values(found, mixed)]
+        return [
+            found["name"],
+            gr.Column(visible=True),
+            *generation_card.values(found, mixed, uploads(registry)),
+        ]
 
-    @warns()
-    def mistakes(self, name: str, event: gr.SelectData) -> Any:
+    def mistakes_in_row(self, name: str, event: gr.SelectData) -> Any:
         """The texts behind a row of the table of what was mixed up."""
         row = event.row_value
-        found = routing.list_mistakes(self.context.registry(), name, str(row[0]), str(row[1]))
-        return [
+        return self.mistakes(name, str(row[0]), str(row[1]))
+
+    def mistakes_chosen(self, name: str, pair: str | None) -> Any:
+        """The texts behind a choice of the list of what was mixed up."""
+        task, _, sent = (pair or "").partition(" ")
+        return self.mistakes(name, task, sent) if task else ("", [])
+
+    @warns()
+    def mistakes_clicked(self, name: str, event: gr.SelectData) -> Any:
+        """The texts behind a field of the picture."""
+        mixed = routing.show_confusion(self.context.registry(), name)
+        found = confusion_plot.pair_at(mixed, *map(float, event.index))
+        return gr.skip() if found is None else self.mistakes(name, *found)
+
+    @warns()
+    def mistakes(self, name: str, task: str, sent: str | None) -> Any:
+        """What is shown, and the texts of a task that went to another's expert; to any without a name."""
+        found = [] if sent == task else routing.list_mistakes(self.context.registry(), name, task, sent)
+        to = "the expert of another task" if sent is None else f"the expert of {sent}"
+        first = f"the first {routing.MISTAKES:,}" if len(found) == routing.MISTAKES else f"{len(found):,}"
+        said = f"Rows of {task} that {name} sent to {to}: {first}."
+        return f"Rows of {task} in its own column were sent right." if sent == task else said, [
             [
                 one["sent"],
                 one["text"],
@@ -110,20 +136,27 @@ class Tab:
         )
         return picture(calibration_plot.draw(found)), said
 
-    @warns("")
-    def promote(self, name: str, reason: str, request: gr.Request) -> str:
+    @warns(*UNCHANGED)
+    def promote(self, name: str, reason: str, request: gr.Request) -> Any:
         """Put a generation into production."""
-        return self.promote_generation(name, reason, request)
+        said = self.promote_generation(name, reason, request)
+        why = ["--reason", reason] if reason else []
+        return said, command("promote", name, *why), program(call("registry.promote", name, reason=reason))
 
-    @warns("")
-    def roll_back(self, reason: str, request: gr.Request) -> str:
+    @warns(*UNCHANGED)
+    def roll_back(self, reason: str, request: gr.Request) -> Any:
         """Take the last move of production back."""
-        return self.roll_back_production(reason, request)
+        said = self.roll_back_production(reason, request)
+        why = ["--reason", reason] if reason else []
+        return said, command("rollback", *why), program(call("registry.rollback", reason=reason))
 
-    @warns("")
-    def fit(self, promote: Literal["gate", "yes", "no"], request: gr.Request) -> str:
+    @warns(*UNCHANGED)
+    def fit(self, promote: Literal["gate", "yes", "no"], request: gr.Request) -> Any:
         """Ask for the next generation."""
-        return self.fit_router(promote, request)
+        said = self.fit_router(promote, request)
+        option, value = {"yes": ("--promote", True), "no": ("--no-promote", False)}.get(promote, ("", None))
+        code = program("from trainer import retrain_router", f"retrain_router(registry, promote={value})")
+        return said, command("retrain-router", *([option] if option else [])), code
 
     def list_generations(self) -> dict[str, Any]:
         """All generations, newest first, with their test accuracies, gate and aliases."""
@@ -182,7 +215,8 @@ def build(context: Context) -> None:
         name = gr.Textbox(label="Generation", placeholder="router@3, or nothing: production", max_lines=1)
         show = gr.Button("Show", scale=0)
     with gr.Column(visible=False) as card:
-        parts, pairs = generation_card.components()
+        parts, mixed = generation_card.components()
+        which = gr.Textbox(label="What was chosen", interactive=False)
         texts = table("The texts that went wrong", *MISTAKES, widths=TEXTS)
         with gr.Row():
             calibrate = gr.Button("Measure how sure it is")
@@ -200,7 +234,11 @@ def build(context: Context) -> None:
     task.input(tab.chart, task, chart, api_visibility="private")
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
-    pairs.select(tab.mistakes, name, texts, api_visibility="private")
+    name.change(lambda: ("", []), None, [which, texts], api_visibility="private")
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+    mixed.heat.select(tab.mistakes_clicked, name, [which, texts], **quiet)
+    mixed.choice.input(tab.mistakes_chosen, [name, mixed.choice], [which, texts], **quiet)
+    mixed.pairs.select(tab.mistakes_in_row, name, [which, texts], **quiet)
     calibrate.click(tab.calibrate, name, [diagram, said], api_visibility="private")
     done.change(tab.open, [task], opened, api_visibility="private")
     for function in (
@@ -231,9 +269,10 @@ def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
         )
         fit = gr.Button("Fit the next generation")
     done = gr.Textbox(label="Done", interactive=False)
-    promote.click(tab.promote, [name, reason], done, api_visibility="private")
-    back.click(tab.roll_back, reason, done, api_visibility="private")
-    fit.click(tab.fit, wanted, done, api_visibility="private")
+    told = [done, *same_as("What was done, as a command and in Python")]
+    promote.click(tab.promote, [name, reason], told, api_visibility="private")
+    back.click(tab.roll_back, reason, told, api_visibility="private")
+    fit.click(tab.fit, wanted, told, api_visibility="private")
     return done
 
 
