@@ -26,10 +26,14 @@ class Which(TypedDict, total=False):
     """A page of at most so many."""
     after: str | None
     """The expert that the page before ended with."""
+    names: Sequence[str]
+    """Exactly these, in this order; looked up together, since a generation may have a thousand."""
 
 
 def every(connection: Connection, task: str | None = None, **which: Unpack[Which]) -> list[Expert]:
     """The newest expert of each task (or of one task), or all versions; by task and version."""
+    if "names" in which:
+        return each(connection, which["names"])
     after = which.get("after")
     wanted = select(_table).order_by(_table.c.task, _table.c.version).limit(which.get("limit"))
     if after is not None:

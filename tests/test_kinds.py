@@ -23,6 +23,8 @@ from torch import nn
 from registry.errors import NotFoundError
 
 LEARNING_RATE = 1e-2
+TARGETS = ("q_proj", "v_proj", "query", "value")
+FORM = "low_rank"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,10 @@ class Adapter(nn.Module):
         self.a = nn.Parameter(torch.randn(inputs, config.rank, generator=generator) / inputs**0.5)
         self.scale = nn.Parameter(torch.zeros(config.rank))
         self.b = nn.Parameter(torch.randn(config.rank, outputs, generator=generator))
-        self.alpha = config.alpha
 
-    def factors(self):
-        return self.a, self.alpha * self.scale[:, None] * self.b
+
+def parts(config, inputs, outputs, values):
+    return {"a": values["a"], "b": config.alpha * values["scale"][..., None] * values["b"]}
 '''
 
 NEAREST = '''

@@ -1,9 +1,9 @@
 """The frozen base model: tokens in, hidden states out, with two places where others may look in or add to it.
 
 Hooks sit on every layer and every linear layer of an unmodified Hugging Face model. They do nothing until a
-`Visitor` is passed to a forward: then it sees the hidden states that enter each layer and may add a delta to
-each linear layer's output. The visitor lives in thread-local state for the length of one call, so threads do
-not disturb each other.
+`Visitor` is passed to a forward: then it sees the hidden states that enter each layer and may change each
+linear layer's output. The visitor lives in thread-local state for the length of one call, so threads do not
+disturb each other.
 """
 
 import threading
@@ -27,8 +27,6 @@ from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
 
 Text = str | tuple[str, str | None]
 """A text, or a text and its pair."""
-
-DEFAULT_TARGETS = ("q_proj", "v_proj", "query", "value")
 
 
 @dataclass(frozen=True)
@@ -103,22 +101,27 @@ class BaseModel:
         encoder."""
         return LAST if self.is_decoder else MEAN
 
-    def targets(self, suffixes: Sequence[str], first_layer: int) -> dict[tuple[int, str], tuple[int, int]]:
-        """Linear layers that adapters attach to: `(layer, module) -> (inputs, outputs)`, from `first_layer`
-        on.
+    def targets(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """The linear layers of each layer that adapters attach to: full name inside the layer -> (inputs,
+        outputs).
+
+        Args:
+            names: last names, such as `q_proj`; one with a dot is a full name, such as `output.dense`.
 
         Raises:
-            NotFoundError: no linear layer has one of these suffixes.
+            NotFoundError: there is none of them.
         """
-        chosen = {name: size for name, size in self._linear.items() if name.rsplit(".", 1)[-1] in suffixes}
+        chosen = {
+            name: size
+            for name, size in self._linear.items()
+            if name in names or name.rsplit(".", 1)[-1] in names
+        }
         if not chosen:
             known = sorted({name.rsplit(".", 1)[-1] for name in self._linear})
             raise NotFoundError(
-                f"no linear layer called {', '.join(suffixes)}; this model has {', '.join(known)}"
+                f"no linear layer called {', '.join(names)}; this model has {', '.join(known)}"
             )
-        return {
-            (layer, name): size for layer in range(first_layer, self.layers) for name, size in chosen.items()
-        }
+        return chosen
 
     def tokenize(self, texts: Sequence[Text], max_length: int) -> list[Tokens]:
         """Token ids of each text, cut at `max_length` tokens. An empty text becomes one end token."""
@@ -222,8 +225,7 @@ class BaseModel:
     def _adding(self, index: int, name: str) -> Any:
         def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             visitor = getattr(self._local, "visitor", None)
-            delta = None if visitor is None else visitor.delta(index, name, args[0])
-            return None if delta is None else output + delta
+            return None if visitor is None else visitor.adapt(index, name, args[0], output)
 
         return hook
 

@@ -1,10 +1,12 @@
 """An expert in memory: the adapters of one task and its head, ready to train, to run or to freeze into
 bytes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,26 +14,21 @@ from torch import Tensor, nn
 
 from registry import Expert
 from registry import tensors as tensor_files
-from registry.errors import InvalidSettingError
+from registry.errors import DamagedError, InvalidSettingError
 from trainer import kinds
-from trainer.adapters import LowRank
-from trainer.base_model import DEFAULT_TARGETS, BaseModel, default_first_layer
+from trainer.base_model import BaseModel, default_first_layer
 from trainer.described import from_json, to_json
+from trainer.forms import Form, Parts
+from trainer.layouts import (
+    Architecture,
+    config_of,
+    family_of,
+    form_of,
+    form_parts,
+    layouts,
+    stack_layers,
+)
 from trainer.visitors import Visitor, pool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """Everything that shapes an expert; stored whole with it, so that its bytes can be read back."""
-
-    task_kind: str
-    adapter: str
-    adapter_config: dict[str, Any]
-    targets: tuple[str, ...]
-    first_layer: int
-    pooling: int
-    max_length: int
-    labels: tuple[str, ...]
 
 
 def design(
@@ -45,6 +42,7 @@ def design(
     alpha: float | None,
     first_layer: int | None,
     max_length: int,
+    targets: Sequence[str] | None = None,
 ) -> Architecture:
     """Settle what was left open by the settings, for one base model.
 
@@ -52,7 +50,8 @@ def design(
         NotFoundError: unknown adapter kind or preset.
         InvalidSettingError: a first layer outside the model.
     """
-    config = kinds.load("adapters", adapter).configure(rank=rank, alpha=alpha, preset=preset)
+    family = kinds.load("adapters", adapter)
+    config = family.configure(rank=rank, alpha=alpha, preset=preset)
     layer = default_first_layer(base.layers) if first_layer is None else first_layer
     if not 1 <= layer < base.layers:
         raise InvalidSettingError(
@@ -63,7 +62,7 @@ def design(
         task_kind=task_kind,
         adapter=adapter,
         adapter_config=asdict(config),
-        targets=DEFAULT_TARGETS,
+        targets=tuple(family.TARGETS if targets is None else targets),
         first_layer=layer,
         pooling=base.pooling,
         max_length=max_length,
@@ -71,41 +70,57 @@ def design(
     )
 
 
-class Factors(Visitor):
-    """Adds `x @ A @ B` at the linear layers it has factors for: one expert for every row of the batch."""
+class Alone(Visitor):
+    """One expert for every row of the batch.
 
-    def __init__(self, factors: Mapping[tuple[int, str], tuple[Tensor, Tensor]]) -> None:
-        self.factors = factors
+    Attributes:
+        parts: what its adapter runs with at each linear layer it has one for.
+    """
 
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        """The expert's update at this place; None where it has none."""
-        found = self.factors.get((layer, module))
-        return None if found is None else x @ found[0] @ found[1]
+    def __init__(self, form: Form, parts: Mapping[tuple[int, str], Parts]) -> None:
+        self.form, self.parts = form, parts
+
+    def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
+        """The output with the expert's update; None where it has none."""
+        found = self.parts.get((layer, module))
+        return None if found is None else self.form.apply(x, output, found)
 
 
 class ExpertModule(nn.Module):
-    """The trainable part: one adapter for each target layer, and the head.
+    """The trainable part: adapters for the target layers, and the head.
+
+    Attributes:
+        adapters: the values of all layers, `(layers, ...)` each; see `values`.
 
     Args:
         seed: of the adapters' start values; the same seed gives the same start.
+        frozen: the values to have instead, as `read` gives them.
     """
 
-    head: nn.Module
-
-    def __init__(self, base: BaseModel, architecture: Architecture, seed: int = 0) -> None:
+    def __init__(
+        self,
+        base: BaseModel,
+        architecture: Architecture,
+        seed: int = 0,
+        *,
+        frozen: Mapping[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         self.kind = kinds.load("tasks", architecture.task_kind)
-        family = kinds.load("adapters", architecture.adapter)
-        config = family.Config(**architecture.adapter_config)
-        generator = torch.Generator().manual_seed(seed)
-        targets = base.targets(architecture.targets, architecture.first_layer)
-        self.places = list(targets)
-        self.adapters = nn.ModuleList(
-            family.Adapter(config, *size, generator, f"layer {layer} {module}")
-            for (layer, module), size in targets.items()
-        )
-        self.head = self.kind.head(base.hidden, architecture.labels)
+        self.layouts = layouts(base, architecture)
+        if frozen is None:
+            values = _start(base, architecture, seed)
+            self.head: nn.Module = self.kind.head(base.hidden, architecture.labels)
+        else:
+            values = {name: value for name, value in frozen.items() if not name.startswith(_HEAD)}
+            self.head = thaw_head(base, architecture, frozen)
+        self.adapters = nn.Module()
+        for name, value in values.items():
+            if value.is_floating_point():
+                self.adapters.register_parameter(_attribute(name), nn.Parameter(value))
+            else:
+                self.adapters.register_buffer(_attribute(name), value)
         self.to(base.device)
 
     @property
@@ -113,12 +128,14 @@ class ExpertModule(nn.Module):
         """Numbers in adapters and head."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def visitor(self) -> Factors:
-        """The adapters as factors: formed once, used by every token of the batch."""
-        adapters = cast(Iterable[LowRank], self.adapters)
-        return Factors(
-            {place: adapter.factors() for place, adapter in zip(self.places, adapters, strict=True)}
-        )
+    def values(self) -> dict[str, Tensor]:
+        """The values of the adapters, named as in the expert's file."""
+        return {layout.file_name(name): getattr(self.adapters, _attribute(layout.file_name(name)))
+                for layout in self.layouts for name in layout.values}  # fmt: skip
+
+    def visitor(self) -> Alone:
+        """The adapters as they run: formed once, used by every token of the batch."""
+        return Alone(form_of(self.architecture), self._parts())
 
     def outputs(self, final: Tensor, mask: Tensor) -> Tensor:
         """The head's outputs for final states `(batch, length, hidden)`."""
@@ -127,30 +144,86 @@ class ExpertModule(nn.Module):
 
     def pack(self, about: Mapping[str, Any]) -> bytes:
         """The frozen form: one safetensors file with cores, head, and what they are."""
-        named = {name: value.numpy(force=True) for name, value in self._named().items()}
-        return tensor_files.pack(named, {"architecture": to_json(self.architecture), **about})
+        named = self.values() | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
+        arrays = {name: value.numpy(force=True) for name, value in named.items()}
+        return tensor_files.pack(arrays, {"architecture": to_json(self.architecture), **about})
 
-    def fill(self, values: Mapping[str, np.ndarray], subject: str) -> None:
-        """Take frozen values.
+    def _parts(self) -> dict[tuple[int, str], Parts]:
+        values = self.values()
+        found: dict[tuple[int, str], Parts] = {}
+        for layout in self.layouts:
+            parts = form_parts(self.architecture, layout, values)
+            apart = {name: part.unbind() for name, part in parts.items()}
+            for place in range(layout.layers):
+                found[layout.first + place, layout.module] = {
+                    name: each[place] for name, each in apart.items()
+                }
+        return found
 
-        Raises:
-            DamagedError: names, shapes or types are not those of this architecture, or a value is not finite.
-        """
-        own = self._named()
-        expected = {name: ("float32", tuple(value.shape)) for name, value in own.items()}
-        tensor_files.check(values, expected, subject)
-        with torch.no_grad():
-            for name, value in own.items():
-                value.copy_(torch.from_numpy(values[name].copy()))
 
-    def _named(self) -> dict[str, Tensor]:
-        adapters = zip(self.places, self.adapters, strict=True)
-        named = {
-            f"adapter.{layer}.{module}.{name}": value.detach()
-            for (layer, module), adapter in adapters
-            for name, value in adapter.named_parameters()
-        }
-        return named | {f"head.{name}": value.detach() for name, value in self.head.named_parameters()}
+_HEAD = "head."
+
+
+def _attribute(name: str) -> str:
+    # torch takes no dots in the names of parameters.
+    return name.replace(".", "/")
+
+
+def _start(base: BaseModel, architecture: Architecture, seed: int) -> dict[str, Tensor]:
+    """Untrained values, layer after layer from one generator."""
+    family, config = family_of(architecture), config_of(architecture)
+    generator = torch.Generator().manual_seed(seed)
+    made: dict[str, list[Tensor]] = {}
+    for layer in range(architecture.first_layer, base.layers):
+        for module, size in base.targets(architecture.targets).items():
+            adapter = family.Adapter(config, *size, generator, f"layer {layer} {module}")
+            for name, value in adapter.state_dict().items():
+                made.setdefault(f"adapter.{module}.{name}", []).append(value)
+    return {name: torch.stack(values) for name, values in made.items()}
+
+
+def read(
+    base: BaseModel, expert: Expert, architecture: Architecture, values: Mapping[str, np.ndarray]
+) -> dict[str, Tensor]:
+    """The values of an expert's file, checked.
+
+    Raises:
+        DamagedError: names, shapes or types are not those of its architecture, or a value is not finite.
+    """
+    own = layouts(base, architecture)
+    expected = {
+        layout.file_name(name): (str(kept.dtype).removeprefix("torch."), (layout.layers, *kept.shape))
+        for layout in own
+        for name, kept in layout.values.items()
+    }
+    for name, value in _head_of(base, architecture).state_dict().items():
+        expected[f"{_HEAD}{name}"] = (str(value.dtype).removeprefix("torch."), tuple(value.shape))
+    try:
+        stacked = stack_layers(values, own, np.stack)
+    except ValueError:
+        raise DamagedError(f"{expert.name} has wrong tensors: its layers are of different shapes.") from None
+    tensor_files.check(stacked, expected, expert.name)
+    return {name: torch.from_numpy(value) for name, value in stacked.items()}
+
+
+def thaw_head(base: BaseModel, architecture: Architecture, values: Mapping[str, Tensor]) -> nn.Module:
+    """The head of a frozen expert, from what `read` gave."""
+    head = copy.deepcopy(_head_of(base, architecture))
+    own = {name.removeprefix(_HEAD): value for name, value in values.items() if name.startswith(_HEAD)}
+    head.load_state_dict({name: value.to(base.device) for name, value in own.items()}, assign=True)
+    return head
+
+
+def _head_of(base: BaseModel, architecture: Architecture) -> nn.Module:
+    return _empty_head(architecture.task_kind, base.hidden, architecture.labels)
+
+
+@lru_cache(maxsize=1024)
+def _empty_head(kind: str, hidden: int, labels: tuple[str, ...]) -> nn.Module:
+    # Without numbers: drawing them would take longer than reading the file.
+    with torch.device("meta"):
+        head: nn.Module = kinds.load("tasks", kind).head(hidden, labels).eval().requires_grad_(False)
+    return head
 
 
 def thaw(base: BaseModel, expert: Expert, values: Mapping[str, np.ndarray]) -> ExpertModule:
@@ -159,9 +232,18 @@ def thaw(base: BaseModel, expert: Expert, values: Mapping[str, np.ndarray]) -> E
     Raises:
         DamagedError: the values do not fit the expert's own description.
     """
-    module = ExpertModule(base, from_json(Architecture, expert.config["architecture"]))
-    module.fill(values, expert.name)
+    architecture = described(expert)
+    module = ExpertModule(base, architecture, frozen=read(base, expert, architecture, values))
     return module.eval().requires_grad_(False)
+
+
+def described(expert: Expert) -> Architecture:
+    """What an expert's record says of its shape.
+
+    Raises:
+        DamagedError: it says something else.
+    """
+    return from_json(Architecture, expert.config["architecture"])
 
 
 def task_kind(expert: Expert) -> ModuleType:

@@ -7,13 +7,16 @@ Nothing is imported until it is asked for.
 
 import importlib
 import pkgutil
+import sys
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
 
 from registry.errors import NotFoundError, nearest
 
-FAMILIES = ("adapters", "executors", "jobs", "routers", "tasks")
+_loaded: dict[tuple[str, str], ModuleType] = {}
+
+FAMILIES = ("adapters", "executors", "forms", "jobs", "routers", "tasks")
 
 
 def names(family: str) -> list[str]:
@@ -37,11 +40,17 @@ def load(family: str, name: str) -> ModuleType:
     Raises:
         NotFoundError: no kind of that name.
     """
+    known = _loaded.get((family, name))
+    # Looking through everything that is installed takes milliseconds, and experts are read in one.
+    if known is not None and sys.modules.get(known.__name__) is known:
+        return known
     check(family, name)
     if name in _own(family):
-        return importlib.import_module(f"trainer.{family}.{name}")
-    [entry, *_] = entry_points(group=f"expert_registry.{family}", name=name)
-    module: ModuleType = entry.load()
+        module = importlib.import_module(f"trainer.{family}.{name}")
+    else:
+        [entry, *_] = entry_points(group=f"expert_registry.{family}", name=name)
+        module = entry.load()
+    _loaded[family, name] = module
     return module
 
 

@@ -1,52 +1,58 @@
 """Answers texts: one frozen base model, a pool of frozen experts, and a router that chooses among them."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from registry import ConflictError, Expert, Generation, NotFoundError, Registry
-from registry.errors import nearest
-from trainer import experts, generations
+from registry import ConflictError, DamagedError, Expert, Generation, NotFoundError, Registry
+from registry.blobs import Blobs
+from registry.errors import InvalidSettingError, nearest
+from registry.tensors import Tensors, unpack
+from trainer import denormals, experts, generations
+from trainer.bank import Bank, Loan
 from trainer.base_model import BaseModel, Batch, Text, Tokens
+from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
 from trainer.described import from_json
-from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.generations import RouterDesign, joined
-from trainer.pool import Bank, Chosen, RoutedOnTheWay
+from trainer.pool import Chosen, RoutedOnTheWay
+from trainer.predictions import Prediction, Weights
 from trainer.progress import Progress, silent
 from trainer.routers import Features, Routing
 from trainer.tasks import Answer
-from trainer.visitors import Taps
+from trainer.visitors import Taps, pool
+
+WINDOW = 1024
+"""Texts that are sorted by length together. Padding is rare then, and the first answers come soon."""
+
+Pair = tuple[str, str | None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """The answer to one text, and how it came about.
+@dataclass(frozen=True)
+class Asked:
+    """One text on its way: as given, and as the base model reads it."""
 
-    Attributes:
-        expert: the expert that answered, such as `sst2@1`; task: its task.
-        label: its answer; probability: how sure it is; probabilities: of every label.
-        weights: the router's weight of each task, 1 for a forced expert.
-        margin: largest weight minus the second largest.
-        generation: such as `router@3`; None when the expert was forced.
-        cut: whether the text was longer than the limit, so that its end was not read.
-    """
+    pair: Pair
+    tokens: Tokens
 
-    text: str
-    task: str
-    expert: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    weights: dict[str, float]
-    margin: float
-    generation: str | None
-    cut: bool
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the texts of a batch went: slot and margin of each, and the weights `(batch, experts)`."""
+
+    slots: list[int]
+    margins: list[float]
+    weights: np.ndarray
 
 
 class MoE:
     """A pool of experts behind one router. `MoE.load(registry)` is the way to get one.
+
+    Several threads may ask at the same time. An expert whose file is damaged stops only the texts that are
+    sent to it.
 
     Attributes:
         generation: whose router chooses; None when the pool is a single, forced expert.
@@ -56,13 +62,16 @@ class MoE:
     def __init__(
         self,
         base: BaseModel,
-        pool: Sequence[tuple[Expert, experts.ExpertModule]],
+        pool: Sequence[Expert],
+        blobs: Blobs,
         generation: Generation | None,
         router: nn.Module | None,
+        budget: int | None = None,
     ) -> None:
         self.base, self.generation, self.router = base, generation, router
-        self.experts = [expert for expert, _ in pool]
-        self.bank = Bank([module for _, module in pool])
+        self.experts = list(pool)
+        self.bank = Bank(base, self.experts, lambda expert: fetched(blobs, expert), budget)
+        self._tasks = {expert.task: slot for slot, expert in enumerate(self.experts)}
         if generation is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
 
@@ -75,52 +84,89 @@ class MoE:
         expert: str | None = None,
         base: BaseModel | None = None,
         device: str = "auto",
+        budget: int | None = None,
         on_progress: Progress = silent,
     ) -> "MoE":
-        """Thaw a generation (by default the one in production, else the newest), or a single expert.
+        """Thaw a generation (by default the one in production, else the newest), or a single expert. Experts
+        are read from the registry's folder when a text is first sent to them.
+
+        Args:
+            budget: bytes that experts may take in memory; else the megabytes that REGISTRY_EXPERT_MEMORY
+                says, else 128 MiB (2 GiB on a GPU), or room for 32 experts where that is more.
 
         Raises:
             NotFoundError: no such generation or expert, or none yet.
             ConflictError: the base model at hand is not the one that the experts stand on.
-            DamagedError: frozen bytes are not what they were.
+            DamagedError: the frozen bytes of the router are not what they were.
         """
+        budget = _budget() if budget is None else budget
         if expert is not None:
             alone = registry.expert(expert)
             base = fitting_base(registry, alone.base_model, base, device, on_progress)
-            return cls(base, [(alone, thawed(registry, base, alone))], None, None)
+            return cls(base, [alone], registry.blobs, None, None, budget)
         chosen = registry.generation(generation)
         base = fitting_base(registry, chosen.base_model, base, device, on_progress)
-        pool = []
-        for slot, name in enumerate(chosen.experts):
-            member = registry.expert(name)
-            pool.append((member, thawed(registry, base, member)))
-            on_progress("loading experts", slot + 1, len(chosen.experts), member.name)
+        members = registry.experts(names=chosen.experts)
         router = generations.thaw(base.hidden, chosen, registry.tensors(chosen.name)[0])
-        return cls(base, pool, chosen, router.to(base.device))
+        return cls(base, members, registry.blobs, chosen, router.to(base.device), budget)
 
     def predict(
         self, texts: Sequence[Text], *, expert: str | None = None, on_progress: Progress = silent
     ) -> list[Prediction]:
-        """Answer each text, in order.
+        """Answer each text, in order; see `stream`."""
+        return list(self.stream(texts, expert=expert, total=len(texts), on_progress=on_progress))
+
+    def stream(
+        self,
+        texts: Iterable[Text],
+        *,
+        expert: str | None = None,
+        total: int = 0,
+        on_progress: Progress = silent,
+    ) -> Iterator[Prediction]:
+        """Answer any number of texts in bounded memory, in order.
+
+        Batches are of about equal length, and halved where memory does not suffice.
 
         Args:
             texts: texts, or pairs of texts.
             expert: an expert of the pool that answers whatever the router would say, by task or full name.
+            total: how many texts there are, if known, for who watches.
+
+        Raises:
+            NotFoundError: the expert is not in the pool.
+            DamagedError: at the first text that is sent to an expert whose bytes are not what they were; the
+                texts before it have been answered.
+            InvalidSettingError: memory does not suffice for a single text.
         """
         forced = None if self.generation is not None and expert is None else self._slot(expert)
-        pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-        limit = self.design.max_length if forced is None else self._limit(forced)
-        tokens = self.base.tokenize(pairs, limit)
-        found: list[Prediction | None] = [None] * len(pairs)
-        done = 0
-        with torch.no_grad():
-            for rows in by_length([len(one.ids) for one in tokens], EVALUATION_BATCH):
-                answers = self._answer([pairs[row] for row in rows], [tokens[row] for row in rows], forced)
-                for row, prediction in zip(rows, answers, strict=True):
-                    found[row] = prediction
+        return self._stream(texts, forced, total, on_progress)
+
+    def _stream(
+        self, texts: Iterable[Text], forced: int | None, total: int, on_progress: Progress
+    ) -> Iterator[Prediction]:
+        done, halving = 0, Halving()
+        for window in windows(texts, WINDOW):
+            pairs = [(text, None) if isinstance(text, str) else text for text in window]
+            tokens = self.base.tokenize(
+                pairs, self.design.max_length if forced is None else self._limit(forced)
+            )
+            asked = [Asked(*one) for one in zip(pairs, tokens, strict=True)]
+            found: dict[int, Prediction | DamagedError] = {}
+            for rows in self._batches([len(one.ids) for one in tokens]):
+                answers = halving.run([asked[row] for row in rows], lambda some: self._answer(some, forced))
+                found |= zip(rows, answers, strict=True)
                 done += len(rows)
-                on_progress("predicting", done, len(pairs), "")
-        return [prediction for prediction in found if prediction is not None]
+                on_progress("predicting", done, total, "")
+            for row in range(len(asked)):
+                answer = found[row]
+                if isinstance(answer, DamagedError):
+                    raise answer
+                yield answer
+
+    def _batches(self, sizes: Sequence[int]) -> list[list[int]]:
+        tokens = CPU_TOKENS if self.base.device.type == "cpu" else GPU_TOKENS
+        return by_tokens(sizes, tokens, min(tokens, self.bank.rows or tokens))
 
     def _slot(self, expert: str | None) -> int:
         names = [name for one in self.experts for name in (one.task, one.name)]
@@ -135,84 +181,127 @@ class MoE:
 
     def _limit(self, slot: int) -> int:
         """Tokens that an expert reads of a text: in any pool as many as when it was trained."""
-        return self.bank.experts[slot].architecture.max_length
+        return self.bank.members[slot].architecture.max_length
 
-    def _answer(
-        self, texts: Sequence[tuple[str, str | None]], tokens: Sequence[Tokens], forced: int | None
-    ) -> Iterator[Prediction]:
+    @torch.no_grad()
+    def _answer(self, asked: Sequence[Asked], forced: int | None) -> list[Prediction | DamagedError]:
         if forced is not None:
-            for text, one, answer in zip(texts, tokens, self._forced(tokens, forced), strict=True):
-                yield self._prediction(text[0], forced, answer, None, 0, one.cut)
-            return
-        batch = self.base.batch(tokens)
-        routing, final = self._route(batch, joined(texts))
-        slots = routing.slots[:, 0].cpu()
-        answers = self._decode(slots, final, batch.mask)
-        for row, slot in enumerate(slots.tolist()):
-            answer, cut = answers[row], tokens[row].cut
-            if len(tokens[row].ids) > self._limit(slot):
-                # The pool reads as much as any of its experts; this one reads less, so it is asked again.
-                shorter = self.base.tokenize([texts[row]], self._limit(slot))
-                [answer], cut = self._forced(shorter, slot), True
-            yield self._prediction(texts[row][0], slot, answer, routing, row, cut)
+            slots = [forced] * len(asked)
+            return self._predictions(asked, slots, self._chosen(asked, slots), None)
+        batch = self.base.batch([one.tokens for one in asked])
+        with self.bank.loan() as loan:
+            decision, final = self._route(loan, batch, joined([one.pair for one in asked]))
+            answers = self._decode(loan, final, batch.mask)
+        # The pool reads as much as any of its experts; those that read less are asked again.
+        again = [
+            row for row, one in enumerate(asked) if len(one.tokens.ids) > self._limit(decision.slots[row])
+        ]
+        asked = list(asked)
+        for row in again:
+            [shorter] = self.base.tokenize([asked[row].pair], self._limit(decision.slots[row]))
+            asked[row] = Asked(asked[row].pair, shorter)
+        if again:
+            repeated = self._chosen([asked[row] for row in again], [decision.slots[row] for row in again])
+            for row, answer in zip(again, repeated, strict=True):
+                answers[row] = answer
+        return self._predictions(asked, decision.slots, answers, decision)
 
-    def _forced(self, tokens: Sequence[Tokens], slot: int) -> list[Answer]:
-        batch = self.base.batch(tokens)
-        slots = torch.full((len(tokens),), slot)
-        final = self.base.forward(batch, Chosen(self.bank, slots.to(batch.ids.device)))
-        return self._decode(slots, final, batch.mask)
+    def _chosen(self, asked: Sequence[Asked], slots: Sequence[int]) -> list[Answer | DamagedError]:
+        """Answers of experts that are known beforehand."""
+        batch = self.base.batch([one.tokens for one in asked])
+        with self.bank.loan() as loan:
+            loan.take(slots)
+            return self._decode(loan, self.base.forward(batch, Chosen(loan)), batch.mask)
 
-    def _route(self, batch: Batch, texts: Sequence[str]) -> tuple[Routing, Tensor]:
+    def _route(self, loan: Loan, batch: Batch, texts: Sequence[str]) -> tuple[Decision, Tensor]:
         """The decision and the final states of the experts it chose."""
         assert self.router is not None
         layers = self.design.layers
         if layers and self.design.passes == "one":
-            visitor = RoutedOnTheWay(self.bank, self.router, layers, batch.mask, texts)
+            visitor = RoutedOnTheWay(loan, self.router, layers, batch.mask, texts)
             final = self.base.forward(batch, visitor)
             assert visitor.routing is not None
-            return visitor.routing, final
+            return _decided(visitor.routing, loan), final
         states = None
         if layers:
             taps = Taps(layers)
             self.base.forward(batch, taps)
             states = taps.pooled(layers, batch.mask)
-        routing: Routing = self.router(Features(states, texts))
-        return routing, self.base.forward(batch, Chosen(self.bank, routing.slots[:, 0]))
+        with denormals.flushed():
+            routing: Routing = self.router(Features(states, texts))
+        loan.take(routing.slots[:, 0].tolist())
+        return _decided(routing, loan), self.base.forward(batch, Chosen(loan))
 
-    def _decode(self, slots: Tensor, final: Tensor, mask: Tensor) -> list[Answer]:
-        outputs = self.bank.outputs(slots, final, mask)
-        answers = []
-        for slot, output in zip(slots.tolist(), outputs, strict=True):
-            kind, labels = self.bank.experts[slot].kind, self.experts[slot].labels
-            answers += kind.answers(output[None].cpu(), labels)
-        return answers
+    def _decode(self, loan: Loan, final: Tensor, mask: Tensor) -> list[Answer | DamagedError]:
+        pooled = pool(final, mask)
+        found: dict[int, Answer | DamagedError] = {}
+        for resident, rows in loan.groups():
+            outputs = resident.head(pooled[rows, resident.member.architecture.pooling])
+            kind = experts.task_kind(resident.member.expert)
+            found |= zip(rows, kind.answers(outputs.cpu(), resident.member.expert.labels), strict=True)
+        return [found.get(row) or loan.damaged[slot] for row, slot in enumerate(loan.slots)]
 
-    def _prediction(
-        self, text: str, slot: int, answer: Answer, routing: Routing | None, row: int, cut: bool
-    ) -> Prediction:
-        member = self.experts[slot]
-        weights, margin = {member.task: 1.0}, 1.0
-        if routing is not None:
-            tasks = [expert.task for expert in self.experts]
-            weights = dict(zip(tasks, routing.weights[row, 0].tolist(), strict=True))
-            margin = routing.margin[row, 0].item()
-        return Prediction(
-            text=text,
-            task=member.task,
-            expert=member.name,
-            label=answer.label,
-            probability=answer.probability,
-            probabilities=answer.probabilities,
-            weights=weights,
-            margin=margin,
-            generation=None if routing is None or self.generation is None else self.generation.name,
-            cut=cut,
+    def _predictions(
+        self,
+        asked: Sequence[Asked],
+        slots: Sequence[int],
+        answers: Sequence[Answer | DamagedError],
+        decision: Decision | None,
+    ) -> list[Prediction | DamagedError]:
+        found: list[Prediction | DamagedError] = []
+        for row, (one, slot, answer) in enumerate(zip(asked, slots, answers, strict=True)):
+            member = self.experts[slot]
+            if isinstance(answer, DamagedError):
+                found.append(DamagedError(f"{member.name} cannot answer: {answer}"))
+                continue
+            routed = decision is not None and self.generation is not None
+            found.append(
+                Prediction(
+                    text=one.pair[0],
+                    task=member.task,
+                    expert=member.name,
+                    label=answer.label,
+                    probability=answer.probability,
+                    probabilities=answer.probabilities,
+                    weights={member.task: 1.0}
+                    if decision is None
+                    else Weights(self._tasks, decision.weights[row]),
+                    margin=1.0 if decision is None else decision.margins[row],
+                    generation=self.generation.name if routed and self.generation else None,
+                    cut=one.tokens.cut,
+                )
+            )
+        return found
+
+
+def _decided(routing: Routing, loan: Loan) -> Decision:
+    return Decision(loan.slots, routing.margin[:, 0].tolist(), routing.weights[:, 0].numpy(force=True))
+
+
+def _budget() -> int | None:
+    """Bytes for experts, as the environment says."""
+    said = os.environ.get("REGISTRY_EXPERT_MEMORY")
+    if not said:
+        return None
+    if not said.isdecimal() or not int(said):
+        raise InvalidSettingError(
+            f"REGISTRY_EXPERT_MEMORY {said!r} must be megabytes: a whole number above 0"
         )
+    return int(said) * 1_000_000
+
+
+def fetched(blobs: Blobs, expert: Expert) -> Tensors:
+    """The tensors of an expert's file, after checking digest and format.
+
+    Raises:
+        DamagedError: it is missing, changed, or no tensors.
+    """
+    return unpack(blobs.get(expert.sha256))[0]
 
 
 def thawed(registry: Registry, base: BaseModel, expert: Expert) -> experts.ExpertModule:
     """An expert of the registry, ready to run."""
-    return experts.thaw(base, expert, registry.tensors(expert.name)[0])
+    return experts.thaw(base, expert, fetched(registry.blobs, expert))
 
 
 def fitting_base(

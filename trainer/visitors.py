@@ -16,9 +16,9 @@ class Visitor:
         """See the states `(batch, length, hidden)` that enter a layer; number `layers` stands for the final
         states."""
 
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        """What to add to the output of linear layer `module` of `layer`, whose input is `x`; None for
-        nothing."""
+    def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
+        """The output that linear layer `module` of `layer` is to have, where `x` went in and `output` came
+        out; None to leave it. Where no gradient is wanted, `output` itself may be changed."""
         return None
 
 
@@ -54,9 +54,9 @@ class StopAt(Visitor):
         if layer == self.layer:
             raise Stop
 
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        """What the other visitor adds."""
-        return self.visitor.delta(layer, module, x)
+    def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
+        """What the other visitor makes of it."""
+        return self.visitor.adapt(layer, module, x, output)
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from ui.group import OneLineErrors, Session
 from ui.progress import reporting
 
 if TYPE_CHECKING:
-    from trainer.moe import Prediction
     from trainer.pipeline import AddedTask, RetrainedRouter
+    from trainer.predictions import Prediction
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TASKS = ("sentiment", "question_type", "support_intent")

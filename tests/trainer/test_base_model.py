@@ -12,7 +12,8 @@ from transformers import AutoModel
 from registry.errors import InvalidSettingError, NotFoundError
 from tests.tiny_models import SENTENCES
 from trainer import sources
-from trainer.base_model import DEFAULT_TARGETS, BaseModel, choose_device, default_first_layer
+from trainer.adapters import ATTENTION
+from trainer.base_model import BaseModel, choose_device, default_first_layer
 from trainer.visitors import LAST, MEAN, Taps, Visitor, pool
 
 TEXTS = ("Yes.", *SENTENCES[:4], "A film about the moon")
@@ -24,8 +25,8 @@ class Shift(Visitor):
     def __init__(self, amount: float, module: str) -> None:
         self.amount, self.module = amount, module
 
-    def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
-        return torch.full((1,), self.amount) if module.endswith(self.module) else None
+    def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
+        return output + self.amount if module.endswith(self.module) else None
 
 
 def target(base: BaseModel) -> str:
@@ -126,7 +127,7 @@ def test_what_a_visitor_adds_arrives_at_its_layers_only(base: BaseModel) -> None
         def __init__(self) -> None:
             self.seen = set[tuple[int, str]]()
 
-        def delta(self, layer: int, module: str, x: Tensor) -> Tensor | None:
+        def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
             self.seen.add((layer, module.rsplit(".", 1)[-1]))
             return None
 
@@ -168,23 +169,24 @@ def test_a_visitor_that_fails_is_forgotten(base: BaseModel) -> None:
     assert torch.equal(states(base), before)
 
 
-def test_targets_are_linear_layers_by_suffix_from_a_layer_on(llama: BaseModel, bert: BaseModel) -> None:
-    assert llama.targets(DEFAULT_TARGETS, 2) == {
-        (2, "self_attn.q_proj"): (48, 48),
-        (2, "self_attn.v_proj"): (48, 24),
-        (3, "self_attn.q_proj"): (48, 48),
-        (3, "self_attn.v_proj"): (48, 24),
+def test_targets_are_linear_layers_by_last_name(llama: BaseModel, bert: BaseModel) -> None:
+    assert llama.targets(ATTENTION) == {"self_attn.q_proj": (48, 48), "self_attn.v_proj": (48, 24)}
+    assert bert.targets(ATTENTION) == {"attention.self.query": (48, 48), "attention.self.value": (48, 48)}
+    assert set(llama.targets(["down_proj"])) == {"mlp.down_proj"}
+
+
+def test_a_target_with_a_dot_is_a_full_name_inside_the_layer(bert: BaseModel) -> None:
+    assert set(bert.targets(["dense"])) == {"attention.output.dense", "intermediate.dense", "output.dense"}
+    assert set(bert.targets(["output.dense"])) == {"output.dense"}
+    assert bert.targets(["attention.output.dense", "query"]) == {
+        "attention.self.query": (48, 48),
+        "attention.output.dense": (48, 48),
     }
-    assert bert.targets(DEFAULT_TARGETS, 3) == {
-        (3, "attention.self.query"): (48, 48),
-        (3, "attention.self.value"): (48, 48),
-    }
-    assert set(llama.targets(["down_proj"], 3)) == {(3, "mlp.down_proj")}
 
 
 def test_an_unknown_suffix_is_refused_with_those_there_are(llama: BaseModel) -> None:
     with pytest.raises(NotFoundError) as refusal:
-        llama.targets(["query"], 1)
+        llama.targets(["query"])
     assert str(refusal.value) == (
         "no linear layer called query; this model has "
         "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"

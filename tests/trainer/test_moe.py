@@ -237,20 +237,51 @@ def test_without_a_generation_the_next_command_is_named(tmp_path: Path, home: Pa
             MoE.load(registry, base=llama)
 
 
-@pytest.mark.parametrize("which", ["mood@1", "router@1"])
-@pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
-def test_damaged_bytes_answer_nothing(made: Made, tmp_path: Path, which: str, damage: str) -> None:
+def damage(home: Path, sha256: str, how: str) -> None:
+    [blob] = home.rglob(f"{sha256}*")
+    content = bytearray(blob.read_bytes())
+    blob.chmod(0o600)
+    content[-2] ^= 1
+    blob.unlink()
+    if how != "missing":
+        blob.write_bytes(content if how == "flipped" else content[:-40])
+
+
+@pytest.mark.parametrize("how", ["flipped", "short", "missing"])
+def test_a_damaged_router_answers_nothing(made: Made, tmp_path: Path, how: str) -> None:
     home = Path(shutil.copytree(made.home, tmp_path / "copy"))
     with Registry(home) as registry:
-        record = registry.expert(which) if which == "mood@1" else registry.generation(which)
-        [blob] = home.rglob(f"{record.sha256}*")
-        content = bytearray(blob.read_bytes())
-        blob.chmod(0o600)
-        content[-2] ^= 1
-        blob.unlink()
-        if damage != "missing":
-            blob.write_bytes(content if damage == "flipped" else content[:-40])
+        damage(home, registry.generation("router@1").sha256, how)
         with pytest.raises(DamagedError):
             MoE.load(registry, base=made.base)
-        if which == "router@1":
-            assert MoE.load(registry, expert="mood", base=made.base).predict(["a text"])
+        assert MoE.load(registry, expert="mood", base=made.base).predict(["a text"])
+
+
+@pytest.mark.parametrize("how", ["flipped", "short", "missing"])
+def test_a_damaged_expert_stops_only_texts_that_are_sent_to_it(made: Made, tmp_path: Path, how: str) -> None:
+    home = Path(shutil.copytree(made.home, tmp_path / "copy"))
+    with Registry(home) as registry:
+        wanted = MoE.load(registry, base=made.base).predict(MIXED)
+        others = [place for place, one in enumerate(wanted) if one.task != "mood"]
+        damage(home, registry.expert("mood@1").sha256, how)
+        moe = MoE.load(registry, base=made.base)
+        with pytest.raises(DamagedError, match="mood@1 cannot answer"):
+            moe.predict(MIXED)
+        with pytest.raises(DamagedError, match="mood@1 cannot answer"):
+            MoE.load(registry, expert="mood", base=made.base).predict(["a text"])
+        given = moe.predict([MIXED[place] for place in others])
+        assert all_close(given, [wanted[place] for place in others])
+
+
+def test_what_comes_before_a_damaged_expert_is_answered(made: Made, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(made.home, tmp_path / "copy"))
+    with Registry(home) as registry:
+        moe = MoE.load(registry, base=made.base)
+        wanted = sorted(zip(moe.predict(MIXED), MIXED, strict=True), key=lambda one: one[0].task == "mood")
+        before = [one for one, _ in wanted if one.task != "mood"]
+        damage(home, registry.expert("mood@1").sha256, "flipped")
+        given = []
+        with pytest.raises(DamagedError):
+            for one in MoE.load(registry, base=made.base).stream([text for _, text in wanted]):
+                given.append(one)
+        assert all_close(given, before)

@@ -2,14 +2,18 @@
 adapter."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from registry.errors import InvalidSettingError, NotFoundError
+from trainer.adapters import ATTENTION
 
 LEARNING_RATE = 1e-3
+TARGETS = ATTENTION
+FORM = "low_rank"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,11 @@ def configure(*, rank: int | None = None, alpha: float | None = None, preset: st
     return Config(rank=16 if rank is None else rank, alpha=16.0 if alpha is None else alpha)
 
 
+def parts(config: Config, inputs: int, outputs: int, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices, `alpha / rank` folded into the second."""
+    return {"a": values["a"], "b": config.alpha / config.rank * values["b"]}
+
+
 class Adapter(nn.Module):
     """The low-rank update of one linear layer; B starts at zero.
 
@@ -44,14 +53,11 @@ class Adapter(nn.Module):
             raise InvalidSettingError(
                 f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
             )
+        self.config, self.size = config, (inputs, outputs)
         self.scale = config.alpha / config.rank
         self.a = nn.Parameter(torch.empty(inputs, config.rank))
         nn.init.uniform_(self.a, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
         self.b = nn.Parameter(torch.zeros(config.rank, outputs))
-
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """`A (inputs, rank)` and `B (rank, outputs)`, `alpha / rank` folded into B."""
-        return self.a, self.scale * self.b
 
     def forward(self, x: Tensor) -> Tensor:
         """The update of `x (..., inputs)`."""

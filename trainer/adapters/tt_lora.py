@@ -9,15 +9,19 @@ the form in which it trains and runs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from registry.errors import InvalidSettingError, NotFoundError, nearest
+from trainer.adapters import ATTENTION
 
 LEARNING_RATE = 3e-3
+TARGETS = ATTENTION
+FORM = "low_rank"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +76,25 @@ def configure(*, rank: int | None = None, alpha: float | None = None, preset: st
     )
 
 
+@lru_cache
+def _factors(size: int, parts: int) -> tuple[int, ...]:
+    if parts == 1:
+        return (size,)
+    options = (
+        (divisor, *_factors(size // divisor, parts - 1))
+        for divisor in range(1, size + 1)
+        if size % divisor == 0
+    )
+    return tuple(sorted(min(options, key=lambda factors: (sum(factors), max(factors))), reverse=True))
+
+
 def factorise(size: int, parts: int) -> list[int]:
     """`parts` factors of `size`, in descending order, with the smallest sum; a prime keeps itself and ones.
 
     >>> factorise(576, 2), factorise(192, 2), factorise(2048, 3), factorise(7, 2)
     ([24, 24], [16, 12], [16, 16, 8], [7, 1])
     """
-    if parts == 1:
-        return [size]
-    options = (
-        [divisor, *factorise(size // divisor, parts - 1)]
-        for divisor in range(1, size + 1)
-        if size % divisor == 0
-    )
-    return sorted(min(options, key=lambda factors: (sum(factors), max(factors))), reverse=True)
+    return list(_factors(size, parts))
 
 
 def modes(config: Config, inputs: int, outputs: int) -> tuple[list[int], list[int]]:
@@ -94,6 +103,19 @@ def modes(config: Config, inputs: int, outputs: int) -> tuple[list[int], list[in
     if fixed is not None:
         return list(fixed[0]), list(fixed[1])
     return factorise(inputs, config.input_cores), factorise(outputs, config.output_cores)[::-1]
+
+
+def parts(config: Config, inputs: int, outputs: int, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The input cores contracted to `a`, the output cores to `b`, alpha folded into the smallest of them."""
+    split, count = len(modes(config, inputs, outputs)[0]), len(values)
+    a = values["cores.0"].squeeze(-3)
+    for k in range(1, split):
+        # The earlier modes stay the fast ones: the new mode goes in front.
+        a = torch.einsum("...ir,...rds->...dis", a, values[f"cores.{k}"]).flatten(-3, -2)
+    b = config.alpha * values[f"cores.{split}"]
+    for k in range(split + 1, count):
+        b = torch.einsum("...ris,...snt->...rint", b, values[f"cores.{k}"]).flatten(-3, -2)
+    return {"a": a, "b": b.squeeze(-1)}
 
 
 class Adapter(nn.Module):
@@ -107,7 +129,7 @@ class Adapter(nn.Module):
         self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
     ) -> None:
         super().__init__()
-        self.alpha = config.alpha
+        self.config, self.size = config, (inputs, outputs)
         self.input_modes, self.output_modes = modes(config, inputs, outputs)
         most = min(inputs, outputs)
         if not 1 <= config.rank <= most:
@@ -120,18 +142,6 @@ class Adapter(nn.Module):
         start = _scaled_start if config.zero_start else _unit_norm_start
         self.cores = nn.ParameterList(start(shapes, len(self.input_modes), generator))
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """`A (inputs, rank)` and `B (rank, outputs)`, alpha folded into B."""
-        split = len(self.input_modes)
-        a = self.cores[0].squeeze(0)
-        for core in self.cores[1:split]:
-            # The earlier modes stay the fast ones: the new mode goes in front.
-            a = torch.einsum("ir,rds->dis", a, core).flatten(0, 1)
-        b = self.cores[split]
-        for core in self.cores[split + 1 :]:
-            b = torch.einsum("ris,snt->rint", b, core).flatten(1, 2)
-        return a, self.alpha * b.squeeze(-1)
-
     def forward(self, x: Tensor) -> Tensor:
         """The update of `x (..., inputs)`, by contracting it with one core after the other (section 3.2)."""
         batch = x.shape[:-1]
@@ -141,12 +151,12 @@ class Adapter(nn.Module):
             state = torch.einsum("br...m,rmp->bp...", state, core)
         for core in self.cores[len(self.input_modes) :]:
             state = torch.einsum("br...,rnp->bp...n", state, core)
-        return self.alpha * state.reshape(*batch, math.prod(self.output_modes))
+        return self.config.alpha * state.reshape(*batch, math.prod(self.output_modes))
 
     def dense(self) -> Tensor:
         """The update as a matrix `(inputs, outputs)`."""
-        a, b = self.factors()
-        return a @ b
+        found = parts(self.config, *self.size, self.state_dict(keep_vars=True))
+        return found["a"] @ found["b"]
 
 
 def _scaled_start(

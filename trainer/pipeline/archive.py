@@ -14,7 +14,7 @@ from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import Row, TaskData
 from trainer.dataset_features import FeatureKey, answers_of, features_of, pairs, rows_of
-from trainer.moe import MoE, fitting_base, thawed
+from trainer.moe import MoE, fitting_base
 from trainer.progress import Progress, silent
 
 
@@ -94,5 +94,5 @@ class Archive:
     def _ask(self, expert: Expert) -> MoE:
         if expert.name not in self._alone:
             base = self.base(expert.base_model)
-            self._alone[expert.name] = MoE(base, [(expert, thawed(self.registry, base, expert))], None, None)
+            self._alone[expert.name] = MoE.load(self.registry, expert=expert.name, base=base)
         return self._alone[expert.name]

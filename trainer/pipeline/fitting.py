@@ -13,8 +13,8 @@ from registry.records import EvaluationFacts
 from trainer.data import SPLITS
 from trainer.dataset_features import pairs
 from trainer.described import from_json, to_json
-from trainer.experts import Architecture
 from trainer.generations import RouterDesign, joined, layers_read
+from trainer.layouts import Architecture
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.routers import Examples, Features, routing_accuracy

@@ -8,7 +8,8 @@ from trainer.data import TaskData
 from trainer.dataset_features import FeatureKey
 from trainer.described import to_json
 from trainer.encoding import early_layers
-from trainer.experts import Architecture, design
+from trainer.experts import design
+from trainer.layouts import Architecture
 from trainer.settings import ExpertSettings, TrainingSettings, key
 
 

@@ -10,7 +10,7 @@ from ui.commands.jobs import detach_option, finish
 from ui.group import Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
-    from trainer.moe import Prediction
+    from trainer.predictions import Prediction
 
 CHUNK = 256
 """Texts predicted at a time, so that the first answers of a long file appear before its last is computed."""

@@ -9,7 +9,7 @@ from registry import Registry
 from registry.errors import InvalidSettingError, NotFoundError
 
 if TYPE_CHECKING:
-    from trainer.moe import Prediction
+    from trainer.predictions import Prediction
 
 TOP = 8
 """Experts of a large pool that are shown by name; the others are one line together."""

@@ -1,5 +1,6 @@
 """What every adapter kind keeps, whichever file it comes from."""
 
+import sys
 from types import ModuleType
 
 import pytest
@@ -37,12 +38,26 @@ def trained(family: ModuleType, inputs: int, outputs: int) -> nn.Module:
     return adapter
 
 
+def parts(adapter: nn.Module) -> dict[str, Tensor]:
+    """What the adapter runs with."""
+    family = sys.modules[type(adapter).__module__]
+    return dict(family.parts(adapter.config, *adapter.size, adapter.state_dict(keep_vars=True)))
+
+
+def updated(adapter: nn.Module, x: Tensor) -> Tensor:
+    """The update of `x (rows, inputs)` by the form that the family names."""
+    family = sys.modules[type(adapter).__module__]
+    output = x.new_zeros(1, len(x), adapter.size[1])
+    changed: Tensor = kinds.load("forms", family.FORM).apply(x[None], output, parts(adapter))
+    return changed[0]
+
+
 def forms(adapter: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, ...]]:
     """By form: the update of `x`, then the gradients of `x` and of each parameter."""
     ways = {
         "contraction": lambda: adapter(x),
         "dense": lambda: x @ adapter.dense(),
-        "factors": lambda: x @ adapter.factors()[0] @ adapter.factors()[1],
+        "parts": lambda: updated(adapter, x),
     }
     found = {}
     for name, way in ways.items():
@@ -61,10 +76,9 @@ def test_an_untrained_adapter_changes_nothing(family: ModuleType, size: tuple[in
     adapter = untrained(family, *size)
     x = torch.randn(5, size[0], generator=torch.Generator().manual_seed(0))
     nothing = torch.zeros(5, size[1])
-    a, b = adapter.factors()
     assert torch.equal(adapter(x), nothing)
     assert torch.equal(x @ adapter.dense(), nothing)
-    assert torch.equal(x @ a @ b, nothing)
+    assert torch.equal(updated(adapter, x), nothing)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -75,15 +89,27 @@ def test_all_forms_agree_forward_and_in_every_gradient(
     adapter = trained(family, *size).to(dtype)
     x = torch.randn(6, size[0], dtype=dtype, generator=torch.Generator().manual_seed(2), requires_grad=True)
     found = forms(adapter, x)
-    for name in ("dense", "factors"):
+    for name in ("dense", "parts"):
         for value, wanted in zip(found[name], found["contraction"], strict=True):
             scale = max(1.0, wanted.abs().max().item())
             assert (value - wanted).abs().max().item() <= TOLERANCE[dtype] * scale, name
 
 
-def test_factors_have_the_shapes_of_a_lora(family: ModuleType) -> None:
-    a, b = trained(family, 48, 24).factors()
-    assert (a.shape, b.shape) == ((48, 3), (3, 24))
+def test_it_names_a_form_and_targets(family: ModuleType) -> None:
+    assert family.FORM in kinds.names("forms")
+    assert family.TARGETS
+
+
+def test_many_adapters_are_formed_at_once(family: ModuleType) -> None:
+    adapters = [untrained(family, 48, 24, seed=seed) for seed in range(6)]
+    each = [parts(adapter) for adapter in adapters]
+    states = [adapter.state_dict() for adapter in adapters]
+    stacked = {name: torch.stack([one[name] for one in states]).unflatten(0, (2, 3)) for name in states[0]}
+    together = family.parts(adapters[0].config, 48, 24, stacked)
+    assert {*together} == {*each[0]}
+    for name, found in together.items():
+        wanted = torch.stack([one[name] for one in each]).unflatten(0, (2, 3))
+        assert torch.allclose(found, wanted, rtol=0, atol=1e-6), name
 
 
 @pytest.mark.parametrize("size", REALISTIC)
@@ -95,8 +121,7 @@ def test_it_has_far_fewer_parameters_than_the_layer(family: ModuleType, size: tu
 def test_every_parameter_learns_once_the_update_is_not_zero(family: ModuleType) -> None:
     adapter = trained(family, 48, 24)
     x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
-    a, b = adapter.factors()
-    (x @ a @ b).square().sum().backward()
+    updated(adapter, x).square().sum().backward()
     assert all(
         parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
     )
@@ -105,8 +130,7 @@ def test_every_parameter_learns_once_the_update_is_not_zero(family: ModuleType) 
 def test_an_untrained_adapter_can_leave_zero(family: ModuleType) -> None:
     adapter = untrained(family, 48, 24)
     x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
-    a, b = adapter.factors()
-    (x @ a @ b).sum().backward()
+    updated(adapter, x).sum().backward()
     assert any(
         parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
     )
@@ -154,8 +178,8 @@ def test_a_rank_that_does_not_fit_is_refused_by_name_of_the_layer(family: Module
 
 
 def test_the_largest_rank_fits(family: ModuleType) -> None:
-    a, b = untrained(family, 48, 24, rank=24).factors()
-    assert (a.shape, b.shape) == ((48, 24), (24, 24))
+    adapter = untrained(family, 48, 24, rank=24)
+    assert updated(adapter, torch.ones(2, 48)).shape == (2, 24)
 
 
 def test_rank_and_alpha_replace_those_of_the_preset(family: ModuleType) -> None:

@@ -92,7 +92,7 @@ def test_the_paper_preset_starts_with_cores_of_norm_one() -> None:
     )
     norms = torch.stack([core.norm() for core in adapter.cores])
     assert torch.allclose(norms, torch.ones(7))
-    assert adapter.alpha == 16.0
+    assert adapter.config.alpha == 16.0
 
 
 def test_the_first_input_mode_runs_fastest_and_the_first_output_mode_slowest() -> None:
@@ -135,7 +135,8 @@ def test_a_tt_lora_expert_is_exactly_a_lora_for_peft(llama: BaseModel, tiny_llam
     with torch.no_grad():
         for parameter in module.adapters.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    factors = {place: (a.detach(), b.detach()) for place, (a, b) in module.visitor().factors.items()}
+    found = module.visitor().parts
+    factors = {place: (parts["a"].detach(), parts["b"].detach()) for place, parts in found.items()}
     lora = LoraConfig(r=5, lora_alpha=5, target_modules=r"layers\.[123]\.self_attn\.[qv]_proj")
     exported = get_peft_model(AutoModel.from_pretrained(tiny_llama_folder, dtype=torch.float32), lora).eval()
     filled = set()

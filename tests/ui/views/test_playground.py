@@ -7,7 +7,7 @@ import pytest
 from registry import Registry
 from registry.errors import InvalidSettingError
 from tests.registry.samples import add_expert, add_generation
-from trainer.moe import Prediction
+from trainer.predictions import Prediction
 from ui.views import playground as view
 
 PREDICTION = Prediction(
