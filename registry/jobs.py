@@ -29,6 +29,10 @@ class Jobs:
         """All jobs, or those in some states, or the newest few of them; newest first."""
         return self._database.read(queue.every, states, limit)
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        return self._database.read(queue.counts)
+
     def get(self, job: int) -> Job:
         """One job.
 
@@ -119,12 +123,12 @@ class Jobs:
         self._database.write(queue.release, claim)
 
     def cancel(self, job: int) -> Job:
-        """Asks a job to stop; one that waits is cancelled at once.
+        """Asks a job to stop; one that waits, or whose worker has died, is cancelled at once.
 
         Raises:
             ConflictError: It has ended already.
         """
-        return self._database.write(queue.cancel, job)
+        return self._database.write(queue.cancel, job, self._gone)
 
     def retry(self, job: int) -> Job:
         """Queues a job again that failed or was cancelled.
@@ -133,7 +137,7 @@ class Jobs:
             ConflictError: It is in another state, or its inputs are not kept any more.
         """
         self.check_inputs(self.get(job))
-        return self._database.write(queue.retry, job)
+        return self._database.write(queue.retry, job, self._gone)
 
     def check_inputs(self, job: Job) -> None:
         """Raises ConflictError unless all that the work reads is kept yet."""

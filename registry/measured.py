@@ -75,6 +75,16 @@ def together(registry: "Registry", generations: Sequence[int]) -> dict[int, dict
     return registry._database.read(_together, generations)
 
 
+def names(registry: "Registry") -> list[str]:
+    """The names of all experts, by task and version."""
+    return registry._database.read(_names)
+
+
+def counts(registry: "Registry") -> dict[str, int]:
+    """How many there are of `tasks`, `experts` (all versions) and `generations`."""
+    return registry._database.read(_counts)
+
+
 def members(
     registry: "Registry", generations: Sequence[int], tasks: Iterable[str] | None = None
 ) -> dict[tuple[int, str], int]:
@@ -147,6 +157,20 @@ def _together(connection: Connection, generations: Sequence[int]) -> dict[int, d
     for number, split, metric, value in connection.execute(wanted):
         found[number].setdefault(split, {})[metric] = value
     return found
+
+
+def _names(connection: Connection) -> list[str]:
+    table = schema.experts
+    wanted = select(table.c.task, table.c.version).order_by(table.c.task, table.c.version)
+    return [f"{task}@{version}" for task, version in connection.execute(wanted)]
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    tables = (schema.tasks, schema.experts, schema.generations)
+    return {
+        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in tables
+    }
 
 
 def _members(

@@ -45,6 +45,13 @@ def every(connection: Connection, states: Sequence[str] = (), limit: int | None 
     return [_record(row) for row in connection.execute(wanted)]
 
 
+def counts(connection: Connection) -> dict[str, int]:
+    """How many jobs are in each state."""
+    counted = select(_jobs.c.state, func.count()).group_by(_jobs.c.state)
+    found = {row.state: row[1] for row in connection.execute(counted)}
+    return dict.fromkeys(STATES, 0) | found
+
+
 def get(connection: Connection, job: int) -> Job:
     """One job."""
     row = connection.execute(select(_jobs).where(_jobs.c.id == job)).one_or_none()
@@ -199,8 +206,9 @@ def release(connection: Connection, claim: Claim) -> None:
     _write(connection, claim, state=QUEUED, max_attempts=row.max_attempts + 1, **_FREE)
 
 
-def cancel(connection: Connection, job: int) -> Job:
+def cancel(connection: Connection, job: int, gone: Callable[[str], bool]) -> Job:
     """Asks a job to stop. One that waits is cancelled at once, one that runs by its worker."""
+    recover(connection, gone)
     found = get(connection, job)
     if found.ended and found.state != CANCELLED:
         raise ConflictError(f"Job {job} is {found.state}; only jobs that wait or run can be cancelled.")
@@ -211,8 +219,9 @@ def cancel(connection: Connection, job: int) -> Job:
     return get(connection, job)
 
 
-def retry(connection: Connection, job: int) -> Job:
+def retry(connection: Connection, job: int, gone: Callable[[str], bool]) -> Job:
     """Queues a job again that failed or was cancelled. It goes on from its last checkpoint."""
+    recover(connection, gone)
     found = get(connection, job)
     if found.state not in (FAILED, CANCELLED):
         raise ConflictError(f"Job {job} is {found.state}; only failed and cancelled jobs can be tried again.")

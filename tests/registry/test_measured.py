@@ -66,3 +66,8 @@ def test_scores_and_confusion_are_those_last_measured(registry: Registry) -> Non
     assert (newest.subject, newest.value) == ("sst2@1", 0.75)
     assert measured.scores(registry, "validation") == {}
     assert measured.confusion(registry, 1, "test") == {"sst2": {"sst2": 20}}
+
+
+def test_what_there_is_is_counted_and_named_without_being_read(filled: Registry) -> None:
+    assert measured.counts(filled) == {"tasks": 2, "experts": 3, "generations": 2}
+    assert measured.names(filled) == [one.name for one in filled.experts(all_versions=True)]

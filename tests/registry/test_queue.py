@@ -240,3 +240,25 @@ def test_jobs_are_listed_by_state(registry: Registry, owner: Owner) -> None:
     claimed(registry, owner)
     assert [job.id for job in registry.jobs.list("queued")] == [4, 3]
     assert [job.id for job in registry.jobs.list("done", "running")] == [2, 1]
+
+
+def test_a_job_whose_worker_died_is_cancelled_at_once(registry: Registry) -> None:
+    job, dead = registry.jobs.enqueue("test", {}), registry.jobs.owner()
+    claimed(registry, dead)
+    dead.close()
+    assert registry.jobs.cancel(job.id).state == "cancelled"
+
+
+def test_a_job_whose_worker_died_in_its_last_attempt_can_be_tried_again_at_once(registry: Registry) -> None:
+    job = registry.jobs.enqueue("test", {})
+    for _ in range(ATTEMPTS):
+        dead = registry.jobs.owner()
+        claimed(registry, dead)
+        dead.close()
+    assert registry.jobs.retry(job.id).state == "queued"
+
+
+def test_jobs_are_counted_by_state(registry: Registry, owner: Owner) -> None:
+    for state in ("queued", "cancelled", "cancelled"):
+        job_in(registry, owner, state)
+    assert registry.jobs.counts() == dict.fromkeys(STATES, 0) | {"queued": 1, "cancelled": 2}

@@ -121,7 +121,6 @@ def cancel_job(session: Session, number: int) -> None:
 
     One that waits is cancelled at once, one that runs at its next step, at the latest after half a minute."""
     with session.open() as registry:
-        registry.jobs.recover()
         job = registry.jobs.cancel(number)
     if session.json:
         session.print_json(job_json(job))
@@ -155,10 +154,11 @@ def retry_job(session: Session, number: int, detach: bool) -> None:
 def logs(session: Session, number: int) -> None:
     """Print what the attempts at a job have printed."""
     from trainer.executors.local import log
+    from ui.views.jobs import log_text
 
     with session.open() as registry:
         path = log(registry.home, registry.jobs.get(number).id)
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        text = log_text(registry, number)
     if session.json:
         session.print_json({"job": number, "path": path, "text": text})
     else:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from registry import Registry
+from registry import Registry, measured
 from registry.queue import STATES
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -82,13 +82,13 @@ class Metrics:
 
 def _kept(registry: Registry) -> Iterable[str]:
     """What the registry holds."""
-    jobs = Counter(job.state for job in registry.jobs.list())
+    jobs, counts = registry.jobs.counts(), measured.counts(registry)
     yield from _head("registry_jobs", "gauge", "Jobs by state.")
     for state in STATES:
         yield f'registry_jobs{{state="{state}"}} {jobs[state]}'
-    yield from _gauge("registry_tasks", "Tasks.", len(registry.tasks()))
-    yield from _gauge("registry_experts", "Experts, all versions.", len(registry.experts(all_versions=True)))
-    yield from _gauge("registry_generations", "Generations of the router.", len(registry.generations()))
+    yield from _gauge("registry_tasks", "Tasks.", counts["tasks"])
+    yield from _gauge("registry_experts", "Experts, all versions.", counts["experts"])
+    yield from _gauge("registry_generations", "Generations of the router.", counts["generations"])
 
 
 def _head(name: str, kind: str, about: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def show_job(registry: "Registry", number: int) -> dict[str, Any]:
         "result": job.result,
         "error": job.error,
         "curve": curve(registry, job),
-        "log": log_tail(registry, job.id),
+        "log": log_text(registry, job.id, TAIL),
         "command": command(job),
         "python": python(job),
     }
@@ -102,8 +102,8 @@ def curve(registry: "Registry", job: "Job") -> list[dict[str, Any]]:
     return list((job.progress or {}).get("curve", []))
 
 
-def log_tail(registry: "Registry", number: int) -> str:
-    """The end of what the attempts at a job have printed."""
+def log_text(registry: "Registry", number: int, most: int | None = None) -> str:
+    """What the attempts at a job have printed, or the end of it: whole lines of at most `most` bytes."""
     from trainer.executors.local import log
 
     path = log(registry.home, number)
@@ -111,9 +111,9 @@ def log_tail(registry: "Registry", number: int) -> str:
         return ""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL))
+        file.seek(0 if most is None else max(0, size - most))
         text = file.read().decode("utf-8", errors="replace")
-    return text if size <= TAIL else text[text.find("\n") + 1 :]
+    return text if most is None or size <= most else text[text.find("\n") + 1 :]
 
 
 def command(job: "Job") -> list[str]:

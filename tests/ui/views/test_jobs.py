@@ -120,9 +120,9 @@ def test_a_job_whose_worker_died_does_not_count_as_running(registry: Registry) -
 
 def test_of_a_long_log_whole_lines_of_the_end_are_shown(registry: Registry) -> None:
     number = ask(registry)
-    assert view.log_tail(registry, number) == ""
+    assert view.log_text(registry, number, view.TAIL) == ""
     Path(log(registry.home, number)).write_text("".join(f"line {i}\n" for i in range(10_000)))
-    shown = view.log_tail(registry, number)
+    shown = view.log_text(registry, number, view.TAIL)
     assert len(shown) <= view.TAIL
     assert shown.startswith("line ")
     assert shown.endswith("line 9999\n")

@@ -41,9 +41,7 @@ class Tab:
     def cancel_job(self, job: int, request: gr.Request) -> dict[str, Any]:
         """Stop a job: one that waits at once, one that runs at its next step."""
         self.context.require(request)
-        registry = self.context.registry()
-        registry.jobs.recover()
-        return view.line(registry.jobs.cancel(job))
+        return view.line(self.context.registry().jobs.cancel(job))
 
     def retry_job(self, job: int, request: gr.Request) -> dict[str, Any]:
         """Queue a job again that failed or was cancelled; training goes on from its last checkpoint."""
@@ -113,6 +111,7 @@ def build(context: Context) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     when_opened(lambda: gr.Timer(active=True), [], [timer])
+    when_opened(look, watched, shown)
     gr.on([timer.tick, state.change, number.change], look, watched, shown, trigger_mode="once", **quiet)
     rows.select(pick, None, number, **quiet)
     number.change(tab.settings, number, settings, **quiet)

@@ -20,6 +20,8 @@ PLACE = 70
 SHORT = 12
 """Letters of a fingerprint that tell base models apart."""
 BOXES = ("35%", "20%", "45%")
+MOST = 200
+"""Boxes in the table and lines of the tree: with thousands the page would be busy for seconds."""
 EMPTY = "There is nothing to trace yet. Add a first task in the tab *Add a task*; its lineage will be here."
 
 
@@ -44,11 +46,12 @@ class Tab:
         root = found["root"]
         return [
             root,
-            f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes.",
+            f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes."
+            + _left_out(len(found["nodes"])),
             picture(plot.svg(graph, link)),
-            [_box(node) for node in found["nodes"]],
+            [_box(node) for node in found["nodes"][:MOST]],
             self._card(root),
-            found["tree"],
+            _head(found["tree"]),
             command("lineage", root),
             f"from registry import Registry\n\nprint(Registry().lineage({root!r}))",
         ]
@@ -124,6 +127,18 @@ def build(context: Context) -> None:
     gr.on([go.click, name.submit], tab.show, [name], shown, api_visibility="private")
     nodes.select(tab.card_of, None, facts, api_visibility="private")
     endpoint("show_lineage", tab.show_lineage)
+
+
+def _left_out(boxes: int) -> str:
+    if boxes <= MOST:
+        return ""
+    return f" The table has the first {MOST:,} of {boxes:,}; `registry lineage NAME` tells them all."
+
+
+def _head(tree: str) -> str:
+    lines = tree.split("\n")
+    more = len(lines) - MOST
+    return tree if more <= 0 else "\n".join([*lines[:MOST], f"and {more:,} lines more"])
 
 
 def _box(node: dict[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from registry import Registry
+from registry import Registry, measured
 from registry.errors import DataRefusedError, NotFoundError
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint, file_endpoint
@@ -227,8 +227,8 @@ def _named(chosen: str | None, nothing: str) -> str | None:
 def _choices(context: Context) -> list[Any]:
     """What can be chosen now; what was chosen before stays chosen."""
     registry: Registry = context.registry()
-    pools = [one["generation"] for one in view.list_pools(registry)]
-    experts = [expert.name for expert in registry.experts(all_versions=True)]
+    pools = [one.name for one in reversed(measured.summaries(registry))]
+    experts = measured.names(registry)
     return [
         gr.Markdown(visible=not experts),
         gr.Dropdown([PRODUCTION, *pools]),
