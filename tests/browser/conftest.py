@@ -47,18 +47,26 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture
-def visit(browser: "Browser") -> "Iterator[Callable[[Server], Visit]]":
-    """`visit(server)` opens its page; at the end nothing may have gone wrong on any."""
+def visit(browser: "Browser") -> "Iterator[Callable[..., Visit]]":
+    """`visit(server)` opens its page; at the end nothing may have gone wrong on any, nor in any server's log.
+
+    `visit(server, None)` opens it where the page itself is not what comes first.
+    """
     from tests.browser.visit import Visit
 
-    visits: list[Visit] = []
+    visits: list[tuple[Visit, Server]] = []
 
-    def open_page(server: Server) -> Visit:
-        visits.append(Visit(browser.new_page(viewport={"width": 1280, "height": 900}), server.url))
-        return visits[-1]
+    def open_page(server: Server, first: str | None = "Playground") -> Visit:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        visits.append((Visit(page, server.url, first), server))
+        return visits[-1][0]
 
     yield open_page
-    for each in visits:
-        if not each.page.is_closed():
-            each.check()
-            each.page.close()
+    try:
+        for seen, server in visits:
+            if not seen.page.is_closed():  # Who closes a page looks at it before, and may stop its server.
+                seen.check()
+            assert server.printed() == ""
+    finally:
+        for seen, _ in visits:
+            seen.page.context.close()

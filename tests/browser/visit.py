@@ -37,6 +37,28 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+TELL_OF_POLICY = """addEventListener("securitypolicyviolation",
+event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"""
+
+SCROLL_THROUGH = """async panel => {
+  const found = new Set();
+  const collect = () => panel.querySelectorAll("[role=gridcell]").forEach(
+    cell => { if (cell.checkVisibility()) found.add(cell.innerText); });
+  collect();
+  for (const box of panel.querySelectorAll("*")) {
+    if (box.scrollHeight <= box.clientHeight + 2 || !box.querySelector("[role=gridcell]")) continue;
+    for (let top = 0; top < box.scrollHeight; top += Math.max(20, box.clientHeight / 2)) {
+      box.scrollTop = top;
+      await new Promise(done => setTimeout(done, 60));
+      collect();
+    }
+    box.scrollTop = 0;
+  }
+  return [...found];
+}"""
+"""Tables hold in the page only the rows that are in sight."""
+
+
 class Visit:
     """One page of one server.
 
@@ -46,7 +68,7 @@ class Visit:
             answers of 400 and more; requests to other hosts; questions that the page asked.
     """
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, first: str | None = "Playground") -> None:
         self.page = page
         self.problems: list[str] = []
         self._host = urlsplit(url).netloc
@@ -56,8 +78,10 @@ class Visit:
         page.on("request", self._requested)
         page.on("response", self._answered)
         page.on("dialog", self._asked)
+        page.add_init_script(TELL_OF_POLICY)
         page.goto(url)
-        self.open("Playground")
+        if first is not None:
+            self.open(first)
 
     def _note(self, what: str, wrong: bool = True) -> None:
         if wrong:
@@ -78,8 +102,12 @@ class Visit:
 
     def check(self) -> None:
         """Asserts that nothing was noted, and that no foreign text ran as a script."""
-        assert self.problems == []
+        assert self.problems == [], self.problems
         assert self.page.evaluate("typeof window.__xss") == "undefined"
+
+    def allow(self, *said: str) -> None:
+        """Forgets what was noted and holds one of these: what a test has brought about itself."""
+        self.problems = [one for one in self.problems if not any(part in one for part in said)]
 
     def open(self, title: str) -> Locator:
         """Opens a tab, also one that a narrow page keeps in a menu; gives what is in it."""
@@ -117,6 +145,20 @@ class Visit:
     def cell(self, text: str) -> Locator:
         """A cell of a table, by what stands in it."""
         return self.page.locator("[role=gridcell]:visible").filter(has_text=text).first
+
+    def cells(self) -> list[str]:
+        """What stands in the cells of the open tab's tables, also where one has to scroll to see it."""
+        panel = self.page.locator("[role=tabpanel]:visible")
+        return [str(text) for text in panel.evaluate(SCROLL_THROUGH)]
+
+    def warned(self) -> str:
+        """Waits for a warning, takes it away, and gives what it said."""
+        shown = self.page.get_by_test_id("toast-body")
+        expect(shown.first).to_be_visible()
+        said = shown.first.inner_text()
+        self.page.get_by_test_id("toast-close").first.click()
+        expect(shown).to_have_count(0)
+        return said
 
     def pictures(self) -> Locator:
         """What the server has drawn for the open tab."""
