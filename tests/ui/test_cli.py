@@ -56,6 +56,7 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
             "problem": None,
             "failed": [],
         },
+        "left_out": [],
         "seconds": float,
     }
     assert_shape(trained.router, shape)

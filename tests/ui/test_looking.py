@@ -18,6 +18,7 @@ def expert(task: str) -> dict[str, Any]:
         "parameters": int,
         "sha256": DIGEST,
         "metrics": METRICS,
+        "retired": None,
     }
 
 
@@ -30,6 +31,7 @@ def test_lists_as_json(registry_command: Command) -> None:
         "dataset": "mood/data@1",
         "rows": ROWS,
         "expert": "mood@1",
+        "retired": None,
     }
     assert_shape(registry_command("tasks", "--json").json[0], task)
     generation = {
@@ -47,8 +49,8 @@ def test_lists_as_json(registry_command: Command) -> None:
 @pytest.mark.parametrize(
     ("command", "header"),
     [
-        ("tasks", ["task", "kind", "labels", "train", "validation", "test", "expert"]),
-        ("experts", ["expert", "kind", "adapter", "parameters", "validation", "test", "created"]),
+        ("tasks", ["task", "kind", "labels", "train", "validation", "test", "expert", "retired"]),
+        ("experts", ["expert", "kind", "adapter", "parameters", "validation", "test", "created", "retired"]),
         (
             "routers",
             ["generation", "router", "experts", "parameters", "routing", "routed", "alias", "created"],

@@ -95,17 +95,25 @@ def cost(
 
 def cost_in_words(cost: Mapping[str, Any]) -> str:
     """What the training will take, as sentences."""
-    measured = ", ".join(cost["measured_on"])
-    basis = f"measured on {measured}" if measured else "a default, nothing is on record for this base model"
-    size = (
-        f"About {cost['parameters']:,} parameters, like {cost['like']}."
-        if cost["parameters"] is not None
-        else "How many parameters it has is known once the base model is loaded."
-    )
+    if cost["parameters"] is None:
+        size = "How many parameters it has is known once the base model is on this machine."
+    elif cost["like"] is None:
+        size = f"{cost['parameters']:,} parameters, counted from the layers of the base model."
+    else:
+        size = f"About {cost['parameters']:,} parameters, like {cost['like']}."
     return (
         f"{size} At most {cost['epochs']} epoch{'s' * (cost['epochs'] != 1)} of {cost['rows']:,} rows, about"
-        f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({basis})."
+        f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({_basis(cost)})."
     )
+
+
+def _basis(cost: Mapping[str, Any]) -> str:
+    """What a pace is told from."""
+    measured = ", ".join(cost["measured_on"])
+    if measured:
+        return f"measured on {measured}" + ", by the size of both base models" * cost["scaled"]
+    default = "a default, nothing is on record for this base model"
+    return default + "; by its size" * cost["scaled"]
 
 
 def naming(registry: "Registry", name: str) -> str:
@@ -119,7 +127,10 @@ def naming(registry: "Registry", name: str) -> str:
     versions = [one.version for one in registry.experts(all_versions=True) if one.task == check_task(name)]
     if not versions:
         return f"A new task; its first expert will be {name}@1."
-    return f"There is a task {name}: its next expert will be {name}@{max(versions) + 1}; older ones stay."
+    said = f"There is a task {name}: its next expert will be {name}@{max(versions) + 1}; older ones stay."
+    if registry.retirements.of(name) is not None:
+        said += " The task is retired: no router is fitted over it until that is taken back."
+    return said
 
 
 def told_by_name(error: Exception, path: str) -> str:

@@ -79,7 +79,10 @@ def test_the_name_of_a_task_leads_to_its_next_version(registry: Registry) -> Non
         view.naming(registry, "router")
 
 
-def test_without_anything_on_record_the_cost_is_a_stated_default(registry: Registry, csv_file: Write) -> None:
+def test_without_anything_on_record_the_cost_is_a_stated_default(
+    registry: Registry, csv_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_CACHE", str(tmp_path / "no base model here"))
     data = view.look(csv_file(mood_rows())).data
     assert data is not None
     cost = view.cost(registry, data, None, ExpertSettings(epochs=5))
@@ -89,6 +92,7 @@ def test_without_anything_on_record_the_cost_is_a_stated_default(registry: Regis
         "rows": train,
         "per_second": 20.0,
         "measured_on": (),
+        "scaled": False,
         "seconds": train * 5 / 20,
         "parameters": None,
         "like": None,
