@@ -169,6 +169,7 @@ def _gate(names: list[str]) -> dict[str, object]:
         "failed": [],
         "against": "router@1",
         "tolerance": 1.0,
+        "level": 0.1,
         "problem": None,
         "together": {"task": "all", **task, "p_value": 1.0, "points": 0.0, "passed": True},
         "tasks": [
