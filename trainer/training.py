@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from trainer import allocator, denormals
+from trainer.batching import lacks_memory
 from trainer.encoding import final_states
 from trainer.forming import Together
 from trainer.progress import Progress, Stopped, draw, silent
@@ -76,7 +77,7 @@ def _step(trainees: Sequence[Trainee], parts: int) -> int:
             losses = _backward(trainees, batches, parts)
             break
         except RuntimeError as reason:
-            if not _is_lack_of_memory(reason) or parts >= max(len(batch) for batch in batches):
+            if not lacks_memory(reason) or parts >= max(len(batch) for batch in batches):
                 raise
         parts *= 2
     for trainee, loss in zip(trainees, losses, strict=True):
@@ -110,11 +111,6 @@ def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: 
         total.backward()
     found: list[float] = losses.tolist()
     return found
-
-
-def _is_lack_of_memory(reason: RuntimeError) -> bool:
-    # The allocator of the CPU raises no type of its own.
-    return isinstance(reason, torch.OutOfMemoryError) or "can't allocate memory" in str(reason)
 
 
 def _draw(on_progress: Progress, trainees: Sequence[Trainee]) -> None:
