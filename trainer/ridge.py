@@ -1,11 +1,6 @@
-"""Sums over the features of each task, from which ridge regression is solved exactly.
+"""Routers whose scores are linear, solved by ridge regression from sums per task."""
 
-Every task weighs the same, however many rows it has: its Gram matrix and mean are divided by its row count.
-Adding or removing one task adds or subtracts its own sums, so a fit built task by task equals the joint fit
-to rounding, and a removed task leaves nothing behind. No old rows are needed.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,78 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from registry.errors import InvalidSettingError
 from trainer.routers import Routing, best_temperature, from_logits
-
-
-@dataclass(frozen=True)
-class TaskSums:
-    """One task's mean feature `(features,)` and mean outer product `(features, features)`, in float64."""
-
-    mean: Tensor
-    gram: Tensor
-
-    @classmethod
-    def of(cls, features: Tensor) -> "TaskSums":
-        """From the task's features `(rows, features)`."""
-        x = features.double()
-        return cls(x.mean(0), x.T @ x / len(x))
-
-
-class RidgeSums:
-    """The sums of all tasks, in slot order."""
-
-    def __init__(self) -> None:
-        self.means: list[Tensor] = []
-        self.gram: Tensor | None = None
-
-    def add(self, task: TaskSums) -> None:
-        """Give the task the next slot."""
-        self.means.append(task.mean)
-        self.gram = task.gram.clone() if self.gram is None else self.gram + task.gram
-
-    def remove(self, slot: int, task: TaskSums) -> None:
-        """Take a task out, as if it had never been there; later slots move up by one."""
-        holds = 0 <= slot < len(self.means) and torch.equal(self.means[slot], task.mean)
-        if self.gram is None or not holds:
-            raise InvalidSettingError(
-                f"slot {slot} does not hold these sums: give the sums that were added there"
-            )
-        del self.means[slot]
-        self.gram = self.gram - task.gram if self.means else None
-
-    def system(self, *, standardise: bool = True) -> "RidgeSystem":
-        """Centred, and scaled to unit variance unless told otherwise, ready to solve."""
-        if self.gram is None:
-            raise InvalidSettingError("no task has been added: add at least one before solving")
-        tasks, means = len(self.means), torch.stack(self.means)
-        centre = means.mean(0)
-        covariance = self.gram / tasks - torch.outer(centre, centre)
-        # A feature that hardly moves far from zero has the rounding of its large squares for a variance.
-        rounding = 1e-10 * self.gram.diagonal() / tasks
-        variance = covariance.diagonal().maximum(rounding).clamp_min(1e-12)
-        scale = variance.sqrt() if standardise else variance.mean().sqrt().expand_as(variance)
-        return RidgeSystem(
-            centre, scale, covariance / torch.outer(scale, scale), (means - centre) / scale / tasks
-        )
-
-
-@dataclass(frozen=True)
-class RidgeSystem:
-    """Normal equations on standardised features: correlation `(features, features)`, cross `(tasks,
-    features)`."""
-
-    centre: Tensor
-    scale: Tensor
-    correlation: Tensor
-    cross: Tensor
-
-    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """Weight `(tasks, features)` and bias `(tasks,)` for raw features: scores of one-hot targets."""
-        damped = self.correlation + ridge * torch.eye(len(self.scale), dtype=torch.float64)
-        factor = torch.linalg.cholesky(damped)
-        weight = torch.cholesky_solve(self.cross.T, factor).T / self.scale
-        return weight, 1 / len(self.cross) - weight @ self.centre
+from trainer.sums import Damped, RidgeSums
 
 
 @dataclass(frozen=True)
@@ -120,30 +45,39 @@ class LinearRouter(nn.Module):
 
 
 def fit_ridge(
-    tasks: Iterable[Tensor],
-    features: Tensor,
-    slots: Tensor,
-    ridges: Sequence[float],
-    *,
-    standardise: bool = True,
+    sums: RidgeSums, features: Tensor, slots: Tensor, ridges: Sequence[float], *, standardise: bool = True
 ) -> RidgeFit:
-    """Solve for each ridge and keep the best on validation: by accuracy, then by likelihood.
+    """Raise the ridge until validation gets worse, by accuracy, then by likelihood; solve with the best.
 
     Args:
-        tasks: training features of each slot in turn, `(rows, features)`.
         features, slots: the validation rows.
-        ridges: shares of a feature's variance.
+        ridges: shares of a feature's variance, the smallest first.
     """
-    sums = RidgeSums()
-    for task in tasks:
-        sums.add(TaskSums.of(task))
     system = sums.system(standardise=standardise)
-    fits = []
+    rounded = system.rounded()
+    best: tuple[Damped, Tensor] | None = None
     for ridge in ridges:
-        weight, bias = system.solve(ridge)
-        logits = features.double() @ weight.T + bias
-        temperature = best_temperature(logits, slots)
-        accuracy = (logits.argmax(-1) == slots).double().mean().item()
-        likelihood = -functional.cross_entropy(logits / temperature, slots).item()
-        fits.append((accuracy, likelihood, RidgeFit(weight, bias, temperature)))
-    return max(fits, key=lambda fit: fit[:2])[2]
+        damped = Damped(system, ridge, rounded)
+        logits = _scores(*damped.rough(), features)
+        if best is not None and not _better(logits, best[1], slots):
+            break
+        best = damped, logits
+    assert best is not None
+    weight, bias = best[0].exact()
+    return RidgeFit(weight, bias, best_temperature(_scores(weight, bias, features), slots))
+
+
+def _scores(weight: Tensor, bias: Tensor, features: Tensor) -> Tensor:
+    """In the precision that the router will have."""
+    return torch.addmm(bias.float(), features, weight.float().T)
+
+
+def _better(logits: Tensor, best: Tensor, slots: Tensor) -> bool:
+    """Whether more rows find their slot; between equals, whether the right slots are likelier."""
+    hits, before = ((each.argmax(-1) == slots).sum().item() for each in (logits, best))
+    return hits > before or (hits == before and _loss(logits, slots) <= _loss(best, slots))
+
+
+def _loss(logits: Tensor, slots: Tensor) -> float:
+    """Mean cross-entropy at the best temperature."""
+    return functional.cross_entropy(logits / best_temperature(logits, slots), slots).item()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from registry.errors import InvalidSettingError
-from trainer.ridge import RidgeSums, TaskSums, fit_ridge
+from trainer.ridge import fit_ridge
+from trainer.sums import RidgeSums, TaskSums
 
 WIDTH = 12
 
@@ -30,10 +31,7 @@ def tasks(count: int, seed: int = 0) -> list[Tensor]:
 
 
 def built(each: list[Tensor]) -> RidgeSums:
-    sums = RidgeSums()
-    for one in each:
-        sums.add(TaskSums.of(one))
-    return sums
+    return RidgeSums.of(each)
 
 
 def joint_fit(each: list[Tensor], ridge: float, *, standardise: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +147,7 @@ def test_validation_picks_the_ridge() -> None:
     """Far too much damping hides the small differences between these tasks; the fit must not choose it."""
     each = tasks(3)
     slots = torch.cat([torch.full((len(one),), slot) for slot, one in enumerate(each)])
-    chosen = fit_ridge(each, torch.cat(each), slots, [1e9, 0.001])
+    chosen = fit_ridge(built(each), torch.cat(each), slots, [0.001, 1e9])
     wanted = built(each).system().solve(0.001)
     assert torch.equal(chosen.weight, wanted[0]) and torch.equal(chosen.bias, wanted[1])
 

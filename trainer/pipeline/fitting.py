@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from registry import Expert, Registry
 from registry.records import EvaluationFacts
-from trainer.data import SPLITS
 from trainer.dataset_features import pairs
 from trainer.described import from_json, to_json
 from trainer.generations import RouterDesign, joined, layers_read
 from trainer.layouts import Architecture
-from trainer.pipeline.archive import Archive
+from trainer.measuring import HELD_OUT
+from trainer.pipeline.archive import Archive, Reading
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.routers import Examples, Features, routing_accuracy
+from trainer.sums import RidgeSums
 from trainer.tally import Tally, facts
 
 
@@ -32,26 +34,64 @@ class Fitted:
     measured: list[EvaluationFacts]
 
 
+class PoolExamples(Examples):
+    """The rows of a split of every expert of a pool: read from the archive as far as a fit asks for them."""
+
+    def __init__(self, archive: Archive, experts: Sequence[Expert], split: str, reading: Reading) -> None:
+        self.archive, self.experts, self.split, self.reading = archive, list(experts), split, reading
+        counts = [archive.rows(expert).dataset.rows[split] for expert in experts]
+        super().__init__(torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)))
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """The texts, pairs joined by a line break."""
+        pool = [self.archive.rows(expert) for expert in self.experts]
+        return [text for rows in pool for text in joined(pairs(rows.take(rows.places(self.split))))]
+
+    @cached_property
+    def states(self) -> Tensor:
+        """The states, `(rows, layers, 2, hidden)`."""
+        return torch.cat([self._states(expert) for expert in self.experts])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the states of one row: `(layers, 2, hidden)`."""
+        return tuple(self._states(self.experts[0]).shape[1:])
+
+    def layer(self, place: int) -> Tensor:
+        """The states of one layer, `(rows, 2, hidden)`; the others are not held in memory."""
+        return torch.cat([self._states(expert)[:, place] for expert in self.experts])
+
+    def sums(self) -> RidgeSums:
+        """The sums over the states of each expert in turn: those of its training rows are kept."""
+        if self.split == "train":
+            return self.archive.sums(self.reading, self.experts)
+        return super().sums()
+
+    def _states(self, expert: Expert) -> Tensor:
+        return self.archive.split(self.reading, self.archive.rows(expert), self.split)
+
+
 def fit(
     archive: Archive, modules: Mapping[str, ModuleType], chosen: Sequence[Expert], seed: int, passes: str
 ) -> Fitted:
     """Fit every kind; the one that does best on validation is measured on every held-out row."""
-    layers, max_length = _reading(archive.registry, chosen, passes)
+    reading = pool_reading(archive.registry, chosen, passes)
     training, validation = (
-        _examples(archive, chosen, split, layers, max_length) for split in ("train", "validation")
+        PoolExamples(archive, chosen, split, reading) for split in ("train", "validation")
     )
     fitted = {
         name: module.fit(module.Config(), training, validation, len(chosen), seed, archive.on_progress)
         for name, module in modules.items()
     }
-    judged = {name: _judge(router, validation) for name, router in fitted.items()}
+    judged = {name: _judge(modules[name].READS, router, validation) for name, router in fitted.items()}
     best = max(judged, key=lambda name: judged[name])
     design = RouterDesign(
         kind=best,
         kind_config=to_json(modules[best].Config()),
-        layers=layers if modules[best].READS == "states" else (),
+        layers=reading.layers if modules[best].READS == "states" else (),
         passes=passes,
-        max_length=max_length,
+        max_length=reading.max_length,
     )
     pool = RoutedPool(archive, chosen, fitted[best], design)
     return Fitted(
@@ -63,32 +103,20 @@ def fit(
     )
 
 
-def _reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> tuple[tuple[int, ...], int]:
-    """The layers a router of states reads, and how much of a text: such that every expert of the pool can
-    follow it."""
+def pool_reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> Reading:
+    """What a router of states reads, and how much of a text: such that every expert of the pool can follow
+    it."""
     plans = [from_json(Architecture, expert.config["architecture"]) for expert in chosen]
     depth = registry.base_model(chosen[0].base_model).layers
-    first_layer = min(plan.first_layer for plan in plans)
-    return layers_read(depth, passes, first_layer), max(plan.max_length for plan in plans)
+    layers = layers_read(depth, passes, min(plan.first_layer for plan in plans))
+    return Reading(chosen[0].base_model, layers, max(plan.max_length for plan in plans))
 
 
-def _examples(
-    archive: Archive, chosen: Sequence[Expert], split: str, layers: tuple[int, ...], max_length: int
-) -> Examples:
-    texts, states, slots = [], [], []
-    for slot, expert in enumerate(chosen):
-        rows = archive.rows(expert)
-        places = rows.places(split)
-        texts += joined(pairs(rows.take(places)))
-        states.append(archive.features(expert.base_model, rows, layers, max_length)[places])
-        slots += [slot] * len(places)
-    return Examples(Features(torch.cat(states), texts), torch.tensor(slots))
-
-
-def _judge(router: nn.Module, examples: Examples) -> tuple[float, float]:
+def _judge(reads: str, router: nn.Module, examples: Examples) -> tuple[float, float]:
     """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
+    features = Features(examples.states, None) if reads == "states" else Features(None, examples.texts)
     with torch.no_grad():
-        routing = router(examples.features)
+        routing = router(features)
         likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
     return routing_accuracy(routing, examples.slots), likelihood
 
@@ -97,7 +125,8 @@ def _measure(pool: RoutedPool) -> list[EvaluationFacts]:
     """Routing on every held-out row; where a row goes to its own expert, that expert's answer is on record
     already."""
     measured = []
-    for split in SPLITS[1:]:
+    pool.ask_ahead(pool.experts)
+    for split in HELD_OUT:
         tallies = []
         for expert in pool.experts:
             rows = pool.archive.rows(expert)

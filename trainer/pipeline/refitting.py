@@ -119,6 +119,7 @@ def retrain_router(
         return _nothing_to_do(archive, newest, chosen, promotion, started, finish)
     fitted = fit(archive, modules, chosen.experts, seed, passes)
     gate = compare(fitted.pool, in_production(registry), tolerance)
+    archive.keep_strays(chosen.experts[0].base_model)
     with registry.transaction():
         generation = _publish(registry, fitted, settings, started)
         settled = promotion.settle(generation, gate)

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from registry import Expert, Generation
-from trainer import generations
+from trainer import denormals, generations
 from trainer.dataset_features import pairs
 from trainer.described import from_json
 from trainer.generations import RouterDesign, joined
 from trainer.measuring import HELD_OUT
-from trainer.pipeline.archive import Archive, TaskRows
+from trainer.pipeline.archive import Archive, Reading, TaskRows
 from trainer.routers import Features, Routing
 
 
@@ -38,6 +38,7 @@ class RoutedPool:
     ) -> None:
         self.archive, self.experts = archive, list(experts)
         self._router, self._design = router, design
+        self._slots: dict[str, dict[int, int]] = {}
 
     @classmethod
     def frozen(cls, archive: Archive, generation: Generation) -> "RoutedPool":
@@ -54,17 +55,28 @@ class RoutedPool:
         known = {expert.name: expert for expert in registry.experts(all_versions=True)}
         return cls(archive, [known[name] for name in generation.experts], router, design)
 
+    def ask_ahead(self, experts: Sequence[Expert]) -> None:
+        """Have all answers to the held-out rows of these experts' tasks: each expert of the pool is asked
+        once for all that it is sent."""
+        sent: dict[int, list[tuple[TaskRows, list[int]]]] = {}
+        for expert in experts:
+            rows = self.archive.rows(expert)
+            for slot, places in self._by_slot(rows, rows.places(*HELD_OUT)).items():
+                sent.setdefault(slot, []).append((rows, places))
+        for done, (slot, wanted) in enumerate(sorted(sent.items()), 1):
+            self.archive.ask(self.experts[slot], wanted)
+            self.archive.on_progress("asking experts", done, len(sent), self.experts[slot].task)
+
     def replies(self, rows: TaskRows, places: Sequence[int]) -> Replies:
         """What comes back for some rows."""
-        slots = self._slots(rows, places)
         answers: dict[int, str] = {}
-        for slot in sorted(set(slots)):
-            sent = [place for place, chosen in zip(places, slots, strict=True) if chosen == slot]
-            answers |= zip(sent, self.archive.answers(self.experts[slot], rows, sent), strict=True)
+        tasks: dict[int, str] = {}
+        for slot, sent in self._by_slot(rows, places).items():
+            expert = self.experts[slot]
+            answers |= zip(sent, self.archive.answers(expert, rows, sent), strict=True)
+            tasks |= dict.fromkeys(sent, expert.task)
         return Replies(
-            rows.truth(places),
-            [self.experts[slot].task for slot in slots],
-            [answers[place] for place in places],
+            rows.truth(places), [tasks[place] for place in places], [answers[place] for place in places]
         )
 
     def right(self, expert: Expert) -> list[bool]:
@@ -74,15 +86,23 @@ class RoutedPool:
 
     def routing(self, rows: TaskRows, places: Sequence[int]) -> Routing:
         """Where the router sends some rows, and how sure it is."""
-        states = None
-        if self._design.layers:
-            base_model = self.experts[0].base_model
-            states = self.archive.features(base_model, rows, self._design.layers, self._design.max_length)
-            states = states[list(places)]
-        with torch.no_grad():
-            routing: Routing = self._router(Features(states, joined(pairs(rows.take(places)))))
+        design = self._design
+        if design.layers:
+            reading = Reading(self.experts[0].base_model, design.layers, design.max_length)
+            features = Features(self.archive.features(reading, rows, places), None)
+        else:
+            features = Features(None, joined(pairs(rows.take(places))))
+        with torch.no_grad(), denormals.flushed():
+            routing: Routing = self._router(features)
         return routing
 
-    def _slots(self, rows: TaskRows, places: Sequence[int]) -> list[int]:
-        slots: list[int] = self.routing(rows, places).slots[:, 0].tolist()
-        return slots
+    def _by_slot(self, rows: TaskRows, places: Sequence[int]) -> dict[int, list[int]]:
+        """Which of some rows go to which slot; each is routed once."""
+        slots = self._slots.setdefault(rows.dataset.sha256, {})
+        new = [place for place in places if place not in slots]
+        if new:
+            slots |= zip(new, self.routing(rows, new).slots[:, 0].tolist(), strict=True)
+        found: dict[int, list[int]] = {}
+        for place in places:
+            found.setdefault(slots[place], []).append(place)
+        return found

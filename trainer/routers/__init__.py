@@ -12,41 +12,74 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-TEMPERATURES = torch.logspace(-2, 1, 31, dtype=torch.float64)
+from trainer.sums import RidgeSums
+
+TEMPERATURES = tuple(10 ** (place / 10) for place in range(-20, 11))
 
 
 @dataclass(frozen=True)
 class Features:
-    """What routers read of a batch of texts.
+    """What routers read of a batch of texts: what their `READS` names is there, the other may be.
 
     Attributes:
         states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; None for routers of
             text.
-        texts: the texts, pairs joined by a line break.
+        texts: the texts, pairs joined by a line break; None for routers of states.
     """
 
     states: Tensor | None
-    texts: Sequence[str]
+    texts: Sequence[str] | None
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.states if self.texts is None else self.texts)  # type: ignore[arg-type]
 
     def take(self, rows: Sequence[int]) -> "Features":
         """Some of the rows, in that order."""
         states = None if self.states is None else self.states[list(rows)]
-        return Features(states, [self.texts[row] for row in rows])
+        return Features(states, None if self.texts is None else [self.texts[row] for row in rows])
 
 
-@dataclass(frozen=True)
 class Examples:
-    """Features, and for each row the slot of the expert that should answer it, `(rows,)`."""
+    """Rows to fit a router on. `slots (rows,)`: for each the slot of the expert that should answer it.
 
-    features: Features
-    slots: Tensor
+    A pool's rows are many: what a fit does not ask for is not read.
+    """
+
+    def __init__(self, slots: Tensor) -> None:
+        self.slots = slots
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The texts, pairs joined by a line break."""
+        raise NotImplementedError
+
+    @property
+    def states(self) -> Tensor:
+        """The states, `(rows, layers, 2, hidden)`."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the states of one row: `(layers, 2, hidden)`."""
+        return tuple(self.states.shape[1:])
+
+    def layer(self, place: int) -> Tensor:
+        """The states of one layer, `(rows, 2, hidden)`; -1 is the deepest that is read."""
+        return self.states[:, place]
+
+    def sums(self) -> RidgeSums:
+        """The sums over the states of each slot in turn."""
+        states = self.states.flatten(1)
+        return RidgeSums.of(states[self.slots == slot] for slot in range(int(self.slots.max()) + 1))
 
 
 @dataclass(frozen=True)
@@ -82,12 +115,17 @@ def from_logits(logits: Tensor) -> Routing:
 
 def best_temperature(logits: Tensor, slots: Tensor) -> float:
     """The divisor of the logits under which the right slots are most likely (temperature scaling, arXiv
-    1706.04599)."""
-    losses = [
-        torch.nn.functional.cross_entropy(logits.double() / temperature, slots).item()
-        for temperature in TEMPERATURES
-    ]
-    return float(TEMPERATURES[int(torch.tensor(losses).argmin())])
+    1706.04599): the loss is convex in its reciprocal, so the best of a grid is found by halving."""
+
+    @cache
+    def loss(place: int) -> float:
+        return functional.cross_entropy(logits / TEMPERATURES[place], slots).item()
+
+    low, high = 0, len(TEMPERATURES) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if loss(middle) <= loss(middle + 1) else (middle + 1, high)
+    return TEMPERATURES[low]
 
 
 def routing_accuracy(routing: Routing, slots: Tensor) -> float:

@@ -25,10 +25,10 @@ READS = "states"
 class Config:
     """How the gate is trained."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     epochs: int = 100
     patience: int = 10
-    batch_size: int = 32
+    batch_size: int = 256
 
 
 class Router(nn.Module):
@@ -49,18 +49,22 @@ class Router(nn.Module):
 
     def forward(self, features: Features) -> Routing:
         """Softmax of the gate's scores, without noise."""
-        return from_logits(self.gate(self._read(features)[:, LAST]) / self.temperature)
+        assert features.states is not None
+        read = (features.states[:, -1] - self.centre) / self.scale
+        return from_logits(self.gate(read[:, LAST]) / self.temperature)
 
-    def noisy_logits(self, features: Features, generator: torch.Generator) -> Tensor:
-        """The gate's scores with noise, `(batch, slots)`: what training sees."""
-        read = self._read(features)
+    def standardise(self, states: Tensor) -> Tensor:
+        """Take centre and scale from states `(rows, 2, hidden)` of the layer read; the states with both taken
+        out."""
+        self.centre.copy_(states.mean(0))
+        self.scale.copy_(states.std(0, correction=0).clamp_min(1e-6))
+        return (states - self.centre) / self.scale
+
+    def noisy_logits(self, read: Tensor, generator: torch.Generator) -> Tensor:
+        """The gate's scores with noise, `(batch, slots)`: what training sees of standardised states."""
         clean = self.gate(read[:, LAST])
         noise = torch.randn(clean.shape, generator=generator)
         return clean + noise * functional.softplus(self.noise(read[:, MEAN]))
-
-    def _read(self, features: Features) -> Tensor:
-        assert features.states is not None
-        return (features.states[:, -1] - self.centre) / self.scale
 
 
 def fit(
@@ -73,29 +77,26 @@ def fit(
 ) -> Router:
     """Adam on the cross-entropy of the noisy scores, every slot weighing the same; stops when validation
     stops improving."""
-    states = training.features.states
-    assert states is not None
     generator = torch.Generator().manual_seed(seed)
-    router = Router(config, states.shape[1:], slots)
+    router = Router(config, training.shape, slots)
     for layer in (router.gate, router.noise):
         nn.init.normal_(layer.weight, std=0.01, generator=generator)
     nn.init.zeros_(router.noise.bias)
-    deepest = states[:, -1]
-    router.centre.copy_(deepest.mean(0))
-    router.scale.copy_(deepest.std(0, correction=0).clamp_min(1e-6))
+    rows = router.standardise(training.layer(-1))
+    held_out = Features(validation.layer(-1)[:, None], None)
     counts = torch.bincount(training.slots, minlength=slots)
-    weights = len(training.slots) / slots / counts.clamp_min(1)
-    optimizer = torch.optim.Adam(router.parameters(), lr=config.learning_rate)
+    weights = len(training) / slots / counts.clamp_min(1)
+    optimizer = torch.optim.Adam(router.parameters(), lr=config.learning_rate, fused=True)
     best, kept, waited = -1.0, router.state_dict(), 0
     for epoch in range(config.epochs):
-        for rows in torch.randperm(len(training.slots), generator=generator).split(config.batch_size):
-            logits = router.noisy_logits(training.features.take(rows.tolist()), generator)
-            loss = functional.cross_entropy(logits, training.slots[rows], weights)
+        for batch in torch.randperm(len(rows), generator=generator).split(config.batch_size):
+            logits = router.noisy_logits(rows[batch], generator)
+            loss = functional.cross_entropy(logits, training.slots[batch], weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            accuracy = routing_accuracy(router(validation.features), validation.slots)
+            accuracy = routing_accuracy(router(held_out), validation.slots)
         waited = 0 if accuracy > best else waited + 1
         if accuracy > best:
             best, kept = accuracy, {name: value.clone() for name, value in router.state_dict().items()}
@@ -104,5 +105,5 @@ def fit(
             break
     router.load_state_dict(kept)
     router.requires_grad_(False)
-    router.temperature.fill_(best_temperature(router(validation.features).logits[:, 0], validation.slots))
+    router.temperature.fill_(best_temperature(router(held_out).logits[:, 0], validation.slots))
     return router.eval()

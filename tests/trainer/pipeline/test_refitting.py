@@ -204,7 +204,8 @@ def test_a_refit_that_was_stopped_leaves_no_generation(copy: Registry) -> None:
     for stage in ("measuring on validation", "measuring on test"):
         with pytest.raises(Stopped):
             refit(copy, on_progress=stop_at(stage, 1))
-        assert state(copy) == before
+        # Blobs of its caches may stay: the held-out rows' features of each task.
+        assert {**state(copy), "blobs": before["blobs"]} == before
     made = refit(copy)
     assert set(made.metrics) == {"validation", "test"}
     assert set(made.metrics["test"]) == {"routing_accuracy", "routed_accuracy", "oracle_accuracy"}

@@ -1,5 +1,6 @@
 """What every router kind keeps, whichever file it comes from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from types import ModuleType
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from registry import tensors
 from registry.canonical import canonical_json
@@ -23,14 +24,32 @@ def family(request: pytest.FixtureRequest) -> ModuleType:
     return kinds.load("routers", request.param)
 
 
-def examples(rows: int, slots: int, seed: int) -> Examples:
+class Held(Examples):
+    """Examples in memory."""
+
+    def __init__(self, features: Features, slots: Tensor) -> None:
+        super().__init__(slots)
+        self.features = features
+
+    @property
+    def texts(self) -> Sequence[str]:
+        assert self.features.texts is not None
+        return self.features.texts
+
+    @property
+    def states(self) -> Tensor:
+        assert self.features.states is not None
+        return self.features.states
+
+
+def examples(rows: int, slots: int, seed: int) -> Held:
     """Rows in turn of each slot: states around a centre of its own, texts around a word of its own."""
     centres = torch.randn(slots, LAYERS, 2, HIDDEN, generator=torch.Generator().manual_seed(99))
     generator = torch.Generator().manual_seed(seed)
     truth = torch.arange(rows) % slots
     noise = torch.randn(rows, LAYERS, 2, HIDDEN, generator=generator)
     texts = [f"the {WORDS[slot]} of row {row * 7 % 5}" for row, slot in enumerate(truth.tolist())]
-    return Examples(Features(5 + centres[truth] + 0.3 * noise, texts), truth)
+    return Held(Features(5 + centres[truth] + 0.3 * noise, texts), truth)
 
 
 def config(family: ModuleType) -> Any:
@@ -128,7 +147,7 @@ def test_its_config_is_json(family: ModuleType) -> None:
 def test_a_task_with_few_rows_counts_as_much_as_one_with_many(family: ModuleType) -> None:
     plenty, held_out = examples(300, 3, 1), examples(90, 3, 3)
     few = [row for row, slot in enumerate(plenty.slots.tolist()) if slot > 0 or row < 12]
-    uneven = Examples(plenty.features.take(few), plenty.slots[few])
+    uneven = Held(plenty.features.take(few), plenty.slots[few])
     router = family.fit(config(family), uneven, examples(30, 3, 2), 3, 0)
     assert routing_accuracy(router(held_out.features), held_out.slots) == 1.0
 
@@ -142,7 +161,9 @@ def test_noisy_top1_has_4097_parameters_an_expert_at_width_2048(slots: int, para
 def test_noisy_top1_is_noisy_in_training_only() -> None:
     router, features = fitted(noisy_top1), examples(8, 3, 4).features
     generator = torch.Generator().manual_seed(0)
-    once, twice = router.noisy_logits(features, generator), router.noisy_logits(features, generator)
+    assert features.states is not None
+    read = features.states[:, -1]
+    once, twice = router.noisy_logits(read, generator), router.noisy_logits(read, generator)
     assert not torch.equal(once, twice)
     assert same(router(features), router(features))
     router = fit_anew(noisy_top1, 3, 0).train()
