@@ -5,13 +5,14 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry import ConflictError, NotFoundError, Registry
 from registry.errors import DataRefusedError, InvalidSettingError
 from tests.trainer.pipeline.steps import Stopped, mood, state, stop_at
-from tests.trainer.samples import QUICK, mood_rows, write
-from trainer import add_task
+from tests.trainer.samples import QUICK, TASKS, mood_rows, write
+from trainer import add_task, add_tasks
 from trainer.base_model import BaseModel
 
 AFTER_AN_EPOCH = 59
@@ -216,3 +217,109 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_expert(
     assert made.expert.sha256 == copy.expert("mood@1").sha256
     assert rows[0] == (AFTER_AN_EPOCH if done == AFTER_AN_EPOCH else 16)
     assert not checkpoints.exists() or not list(checkpoints.glob("*"))
+
+
+def test_a_second_expert_on_the_same_rows_reads_no_texts(
+    registry: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    stages: list[str] = []
+    mood(registry, tmp_path, llama)
+    second = mood(
+        registry,
+        tmp_path,
+        llama,
+        settings=replace(QUICK, seed=3, rank=2),
+        on_progress=lambda stage, *_: stages.append(stage),
+    )
+    assert set(stages) == {"training"}
+    with Registry(tmp_path / "other") as other:
+        alone = mood(other, tmp_path, llama, settings=replace(QUICK, seed=3, rank=2))
+    assert alone.expert.sha256 == second.expert.sha256
+
+
+def test_an_expert_is_the_same_with_and_without_the_cache_of_states(
+    copy: Registry, registry: Registry, tmp_path: Path, llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_STATES_GIB", "0")
+    made = mood(registry, tmp_path, llama)
+    assert not list(registry.home.glob("cache/states/*"))
+    assert list(copy.home.glob("cache/states/*.states"))
+    assert made.expert.sha256 == copy.expert("mood@1").sha256
+
+
+def test_cached_states_that_were_damaged_are_said_to_be_computed_again(
+    copy: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    for path in copy.home.glob("cache/states/*.states"):
+        path.write_bytes(path.read_bytes()[:-1])
+    made = mood(copy, tmp_path, llama, settings=replace(QUICK, seed=3))
+    assert made.findings[-1] == (
+        "The cached states of these rows were damaged or of another version. They are computed again."
+    )
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_several_files_become_an_expert_each(
+    copy: Registry, registry: Registry, tmp_path: Path, llama: BaseModel, together: bool
+) -> None:
+    stages: list[str] = []
+    files = [write(tmp_path, task) for task in TASKS]
+    made = add_tasks(
+        registry,
+        files,
+        base_model=llama,
+        settings=QUICK,
+        together=together,
+        on_progress=lambda stage, *_: stages.append(stage),
+    )
+    assert [one.expert.name for one in made] == [f"{task}@1" for task in TASKS]
+    assert [stage for stage in dict.fromkeys(stages) if "training" in stage] == (
+        ["training"] if together else [f"{task}: training" for task in TASKS]
+    )
+    for one in made:
+        alone = copy.expert(one.expert.name)
+        assert (one.expert.dataset, one.expert.config, one.expert.settings_key) == (
+            alone.dataset,
+            alone.config,
+            alone.settings_key,
+        )
+        values, wanted = (home.tensors(alone.name)[0] for home in (registry, copy))
+        for name, value in values.items():
+            assert np.allclose(value, wanted[name], atol=2e-3 if together else 0), name
+    assert registry.verify() == []
+    assert [one.created for one in add_tasks(registry, files, base_model=llama, settings=QUICK)] == [
+        False
+    ] * 3
+
+
+def test_of_several_those_that_are_there_are_not_made_again(
+    copy: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    more = write(tmp_path, "mood", rows=[*mood_rows(), ("A happy end.", "good")])
+    made = add_tasks(copy, [write(tmp_path, "pairs"), more], base_model=llama, settings=QUICK, together=True)
+    assert [(one.expert.name, one.created) for one in made] == [("pairs@1", False), ("mood@2", True)]
+
+
+def test_of_several_those_made_before_one_was_refused_stay(
+    registry: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    def refuse(stage: str, _done: int, _total: int, _note: str) -> None:
+        if stage.startswith("question"):
+            raise Stopped
+
+    files = [write(tmp_path, task) for task in ("mood", "question")]
+    with pytest.raises(Stopped):
+        add_tasks(registry, files, base_model=llama, settings=QUICK, on_progress=refuse)
+    assert [expert.name for expert in registry.experts()] == ["mood@1"]
+    made = add_tasks(registry, files, base_model=llama, settings=QUICK)
+    assert [(one.expert.name, one.created) for one in made] == [("mood@1", False), ("question@1", True)]
+
+
+def test_two_files_for_one_task_are_refused_before_anything_is_read(
+    registry: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    with pytest.raises(InvalidSettingError) as refusal:
+        add_tasks(registry, [write(tmp_path, "mood"), tmp_path / "elsewhere" / "mood.csv"], base_model=llama)
+    assert str(refusal.value) == (
+        "two files are for the task 'mood': rename one, or add them one by one with --name"
+    )
