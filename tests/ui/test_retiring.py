@@ -39,7 +39,17 @@ def test_named_experts_are_taken_retired_or_not(registry_command: Command) -> No
     assert_refused(
         registry_command("retrain-router"), 3, "every expert is retired", "registry retire NAME --undo"
     )
-    named = ("--expert", "mood@1", "--expert", "topic@1", "--router", "closed_form", "--device", "cpu", "--json")
+    named = (
+        "--expert",
+        "mood@1",
+        "--expert",
+        "topic@1",
+        "--router",
+        "closed_form",
+        "--device",
+        "cpu",
+        "--json",
+    )
     assert registry_command("retrain-router", *named).json["experts"] == ["mood@1", "topic@1"]
 
 
