@@ -1,6 +1,7 @@
 """`python -m tests.browser.screenshots OUT [HOME]`: a picture of every tab, light and dark, wide and phone.
 
-Of a home that is given, or of a small one made for it: two tasks learned by a tiny model.
+Of a home that is given, or of a small one made for it: three tasks and three generations of a tiny model.
+Those of an empty home, and those for the documents, are in folders of their own.
 """
 
 import sys
@@ -13,40 +14,65 @@ from tests.browser.visit import TABS, Visit, chromium
 from tests.ui.server.serving import Server, serving
 
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+DOCUMENTED = {"playground": 760, "router": 1310, "continual-matrix": 800, "lineage": 780}
+"""Tabs of which the documents have a picture, and how much of them in pixels from the top."""
 SETTLED = 1_500
 """Milliseconds in which a page comes to rest: no event says that nothing more will move."""
 
 
 def main(out: Path, home: Path | None) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        with (
-            serving(home or _trained(Path(folder)), "--no-worker") as server,
-            chromium() as browser,
-        ):
-            for theme in ("light", "dark"):
-                for size in SIZES:
-                    _picture_all(browser, server, out, theme, size)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        with serving(home or _trained(Path(folder)), "--no-worker") as server:
+            _in_every_look(browser, server, out, full=True)
+        with serving(Path(folder) / "nothing", "--no-worker") as server:
+            _in_every_look(browser, server, out / "empty", full=False)
 
 
 def _trained(folder: Path) -> Path:
     from tests.tiny_models import tiny_llama
-    from tests.ui.commands import train
+    from tests.ui.commands import run, train, write_csv
 
-    return train(folder, tiny_llama(folder / "tiny-llama")).home
+    base = tiny_llama(folder / "tiny-llama")
+    home = train(folder, base).home
+    skies = {
+        "wet": ("Rain", "Drizzle", "Showers", "Hail"),
+        "dry": ("Sunshine", "Drought", "Clear sky", "Heat"),
+    }
+    rows = [
+        (f"{word} over {place} today", label)
+        for label, words in skies.items()
+        for word in words
+        for place in ("Oslo", "Lima", "Accra", "Hanoi", "Quito", "Perth", "Cairo", "Turin", "Osaka", "Dakar")
+    ]
+    file = write_csv(folder / "weather.csv", rows)
+    run(home, "retrain-router", "--router", "lexical", "--promote")
+    run(home, "add-task", "--data", str(file), "--base-model", str(base), "--epochs", "2")
+    run(home, "retrain-router", "--promote")
+    return home
 
 
-def _picture_all(browser: Browser, server: Server, out: Path, theme: str, size: str) -> None:
+def _in_every_look(browser: Browser, server: Server, out: Path, *, full: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for theme in ("light", "dark"):
+        for size in SIZES:
+            _picture_all(browser, server, out, theme, size, full=full)
+
+
+def _picture_all(browser: Browser, server: Server, out: Path, theme: str, size: str, *, full: bool) -> None:
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
     seen = Visit(page, server.url)
     for title in TABS:
         seen.open(title)
-        _use(seen, title)
+        if full:
+            _use(seen, title)
         page.wait_for_timeout(SETTLED)
         expect(page.locator(".progress-text:visible, .meta-text:visible")).to_have_count(0)
         name = title.lower().replace(" ", "-")
         page.screenshot(path=out / f"{name}-{size}-{theme}.png", full_page=True)
+        if full and (theme, size) == ("light", "wide") and name in DOCUMENTED:
+            kept = {"x": 0, "y": 0, "width": width, "height": DOCUMENTED[name]}
+            page.screenshot(path=out / "docs" / f"{name}.png", full_page=True, clip=kept)  # type: ignore[arg-type]
     seen.check()
     page.close()
 
@@ -54,17 +80,18 @@ def _picture_all(browser: Browser, server: Server, out: Path, theme: str, size: 
 def _use(seen: Visit, title: str) -> None:
     """As somebody would leave the tab: with something on it."""
     if title == "Playground":
-        seen.box("Text").fill("Who built the oldest garden on the island?")
+        seen.box("Text").fill("How tall is the oldest tower on the island?")
         seen.button("Answer").click()
         seen.pictures().first.wait_for()
     elif title == "Experts":
-        seen.page.wait_for_timeout(SETTLED)
         seen.page.locator("[role=gridcell]:visible").first.click()
         seen.page.get_by_text("What to do with it").wait_for()
-    elif title in ("Router", "Continual matrix", "Lineage"):
+    elif title in ("Router", "Continual matrix"):
         seen.pictures().first.wait_for()
     elif title == "Jobs":
-        seen.page.wait_for_timeout(2 * SETTLED)  # it looks every other second
+        seen.shows("Now", "Job")
+    elif title == "Lineage":
+        seen.page.locator(".drawn svg").wait_for()
 
 
 if __name__ == "__main__":

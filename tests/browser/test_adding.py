@@ -1,5 +1,7 @@
 """From a file to production and back, with text in it that means harm, in two lives of a server."""
 
+import csv
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright.sync_api import Locator, expect
 
 from tests.browser.visit import Visit
-from tests.ui.commands import write_csv
+from tests.ui.commands import mood_rows, write_csv
 from tests.ui.server.serving import Server, serving
 
 pytestmark = pytest.mark.timeout(600)
@@ -40,6 +42,16 @@ def weather_rows() -> list[tuple[str, str]]:
     ]
 
 
+def real_rows(folder: Path) -> tuple[Path, int]:
+    """A public set as it comes, where the real rows are, else one of ours; and how many rows it has."""
+    data = Path(os.environ.get("REGISTRY_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    found = data / "tasks" / "cb" / "train.csv"
+    if not found.is_file():
+        found = write_csv(folder / "train.csv", mood_rows())
+    with found.open(encoding="utf-8", newline="") as file:
+        return found, sum(1 for _ in csv.DictReader(file))
+
+
 def test_a_task_from_its_file_to_production_and_back(home: Path, visit: Visiting, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "weather.csv", weather_rows())
     with serving(home) as server:
@@ -48,6 +60,7 @@ def test_a_task_from_its_file_to_production_and_back(home: Path, visit: Visiting
         train_and_cancel(seen)
         choose(seen, file)
         train(seen)
+        train_on_real_rows(seen, *real_rows(tmp_path))
         fit_the_router(seen)
         ask(seen)
         look_around(seen)
@@ -92,23 +105,45 @@ def train(seen: Visit) -> None:
     seen.shows("Now", re.compile(r"Job 5 \(add task\) is done.*It made weather@1\."))
 
 
+def train_on_real_rows(seen: Visit, file: Path, rows: int) -> None:
+    seen.page.locator("[role=tabpanel]:visible input[type=file]").set_input_files(file)
+    seen.shows("What was found", f"{rows:,} rows can be taken")
+    seen.box("Name of the task").fill("real")
+    seen.shows("What the name leads to", "real@1")
+    epochs(seen).fill("1")
+    seen.button("Train an expert").click()
+    seen.shows("Now", re.compile(r"Job 6 \(add task\) is done.*It made real@1\."))
+
+
 def epochs(seen: Visit) -> Locator:
     return seen.page.get_by_label("Epochs at most").locator("visible=true")
 
 
 def fit_the_router(seen: Visit) -> None:
     seen.button("Fit the router over all experts").click()
-    seen.shows("Now", re.compile(r"Job 6 \(retrain router\) is done.*It made router@2\."))
+    seen.shows("Now", re.compile(r"Job 7 \(retrain router\) is done.*It made router@2\."))
 
 
 def ask(seen: Visit) -> None:
-    """The new expert answers about weather, and the bars say why."""
+    """The new expert answers about weather, and the bars say why; others answer other texts."""
     seen.open("Playground")
     seen.box("Text").fill(f"Drizzle over Lima {HOSTILE[2]}")
     seen.button("Answer").click()
     seen.shows("Answer", "weather@1")
     seen.shows("Answer", re.compile(f"{re.escape(WET)}|{re.escape(DRY)}"))
-    expect(seen.pictures()).to_have_count(1)
+    bars = seen.pictures()
+    expect(bars).to_have_count(1)
+    expect(bars).to_have_attribute(
+        "alt", re.compile(r"^Weights of the router: weather \d+\.\d% \(chosen\), ")
+    )
+    seen.box("Text").fill("The soup was lovely.")
+    seen.button("Answer").click()
+    seen.shows("Answer", "mood@1")
+    expect(bars).to_have_attribute("alt", re.compile(r"^Weights of the router: mood \d+\.\d% \(chosen\), "))
+    seen.box("Who answers").fill("weather@1")
+    seen.page.keyboard.press("Enter")
+    seen.button("Answer").click()
+    seen.shows("Answer", "weather@1 answers")
 
 
 def look_around(seen: Visit) -> None:
@@ -140,7 +175,7 @@ def find_everything(seen: Visit) -> None:
     seen.open("Jobs")
     for state in ("cancelled", "done"):
         expect(seen.cell(state)).to_be_visible()
-    seen.shows("Now", "Job 6 (retrain router) is done")
+    seen.shows("Now", "Job 7 (retrain router) is done")
     seen.open("Experts")
     expect(seen.cell("weather@1")).to_be_visible()
     seen.open("Audit")

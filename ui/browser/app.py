@@ -9,6 +9,7 @@ import gradio as gr
 
 from ui.browser import tabs
 from ui.browser.context import NAME, Context
+from ui.browser.opening import linked_tab
 
 
 class Tab(Protocol):
@@ -45,9 +46,22 @@ def build(context: Context) -> gr.Blocks:
     """The page; an hour after its last use, a file that somebody uploaded or downloaded is gone."""
     with Page(title=NAME, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown(f"# {NAME}")
-        with gr.Tabs():
-            for tab in every_tab():
-                with gr.Tab(tab.TITLE, id=tab.TITLE.lower().replace(" ", "-")):
+        known = every_tab()
+        with gr.Tabs() as shown:
+            for tab in known:
+                with gr.Tab(tab.TITLE, id=_id(tab)):
                     tab.build(context)
+        names = {_id(tab) for tab in known}
+
+        def follow(request: gr.Request) -> Any:
+            """Open the tab that the page's address names."""
+            wanted = linked_tab(request)
+            return gr.Tabs(selected=wanted) if wanted in names else gr.skip()
+
+        blocks.load(follow, None, shown, api_visibility="private", show_progress="hidden")
     blocks.queue(max_size=50, default_concurrency_limit=4)
     return blocks
+
+
+def _id(tab: Tab) -> str:
+    return tab.TITLE.lower().replace(" ", "-")

@@ -5,10 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from ui.browser import progress
 from ui.browser.opening import FIELDS, table
-from ui.browser.pictures import picture
+from ui.browser.pictures import frame, picture
 from ui.browser.shared import command, same_as
-from ui.plots import curve
 from ui.present import rows as rows_in_order
 from ui.present import size, value
 from ui.views.intervals import percent, with_interval
@@ -38,8 +38,8 @@ def components() -> list[gr.components.Component]:
             balance = table("Labels", "label", "rows", "share", numbers=("rows",), height=200)
     examples = table("Some of its rows", "label", "text", "second text", widths=("20%", "50%", "30%"))
     with gr.Row():
-        losses = gr.Plot(label="Loss by epoch", show_label=False)
-        scores = gr.Plot(label="Score by epoch", show_label=False)
+        losses = frame("Loss by epoch")
+        scores = frame("Score by epoch")
     measured = table("Measured", "when (UTC)", "split", "metric", "value (95 %)", "rows", numbers=("rows",))
     with gr.Accordion("Lineage, up and down", open=False):
         tree = gr.Textbox(label="Lineage", lines=6, interactive=False)
@@ -48,20 +48,18 @@ def components() -> list[gr.components.Component]:
 
 def blank() -> list[Any]:
     """What they show when nothing is chosen."""
-    return [gr.Textbox(visible=False), [], [], [], [], None, None, [], "", "", ""]
+    return [gr.Textbox(visible=False), [], [], [], [], picture(None), picture(None), [], "", "", ""]
 
 
 def values(found: Mapping[str, Any], data: Mapping[str, Any] | str) -> list[Any]:
     """What they show of `ui.views.experts.show_expert`, and of `ui.views.rows.show_data` or its error."""
-    has_curve = bool(found["curve"])
     return [
         gr.Textbox(found["damage"] or "", visible=found["damage"] is not None),
         _facts(found),
         [["problem", data]] if isinstance(data, str) else _data(data),
         [] if isinstance(data, str) else [_label(one) for one in data["labels"]],
         [] if isinstance(data, str) else [_row(one) for one in data["examples"]],
-        picture(curve.losses(found["curve"])) if has_curve else None,
-        picture(curve.scores(found["curve"])) if has_curve else None,
+        *progress.curves(found["curve"]),
         [
             [one["at"], one["split"], one["metric"].replace("_", " "), with_interval(one), one["rows"]]
             for one in found["evaluations"]

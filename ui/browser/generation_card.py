@@ -40,7 +40,10 @@ def components() -> tuple[list[gr.components.Component], Mixed]:
     verdict = gr.Textbox(label="What the gate said", interactive=False)
     gate = table("The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250)
     heat = gr.Image(
-        label="Where test rows were sent: click a field to read the texts", interactive=False, buttons=[]
+        label="Where test rows were sent: click a field to read the texts",
+        alt_text="Heat map of where test rows were sent; the list below tells the same in words",
+        interactive=False,
+        buttons=[],
     )
     heat.watermark = None  # Gradio's own, which is empty, makes it warn of every SVG.
     choice = gr.Dropdown([], label="Mixed up: choose whose texts to read", value=None)
@@ -71,6 +74,20 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any], pictures: Path) -
         ],
         command("show", found["name"]),
         f"from registry import Registry\n\nprint(Registry().generation({found['name']!r}))",
+    ]
+
+
+def line(one: Mapping[str, Any]) -> list[Any]:
+    """A generation as a row of their list: of `ui.views.routers.list_generations`."""
+    return [
+        one["name"],
+        one["router"],
+        one["experts"],
+        *(with_interval(one["test"].get(name)) for name in METRICS),
+        f"{one['seconds']:.1f} s",
+        ", ".join(one["aliases"]),
+        (one["gate"] or "-").removeprefix("retrain-router: "),
+        one["created_at"][:16],
     ]
 
 

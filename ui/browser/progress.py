@@ -7,9 +7,9 @@ import gradio as gr
 
 from registry.errors import NotFoundError, RegistryError
 from ui.browser.context import Context
-from ui.browser.pictures import picture
+from ui.browser.pictures import frame, picture
 from ui.browser.shared import command, one_line, same_as
-from ui.plots.curve import losses, scores
+from ui.plots.curve import losses, losses_said, scores, scores_said
 from ui.views import jobs as view
 
 LOOK = 2.0
@@ -37,8 +37,8 @@ class Panel:
         now = gr.Textbox(label="Now", interactive=False, lines=2, elem_classes="job-now")
         share = gr.Slider(0, 100, 0, label="Done (%)", interactive=False, visible=False)
         with gr.Row(visible=False) as curve:
-            lost = gr.Plot(label="Loss", show_label=False)
-            scored = gr.Plot(label="Validation score", show_label=False)
+            lost = frame("Loss")
+            scored = frame("Validation score")
         with gr.Accordion("Log", open=False):
             log = gr.Textbox(label="Last lines", interactive=False, lines=12, max_lines=12, autoscroll=True)
         with gr.Accordion("What was asked for, and what came of it", open=False):
@@ -87,15 +87,30 @@ class Panel:
     def _said(self, sentence: str, seen: Any) -> list[Any]:
         if seen == sentence:
             return [gr.skip()] * len(self.parts)
-        shown = [sentence, gr.Slider(visible=False), gr.Row(visible=False), None, None, "", None, "", ""]
+        shown = [
+            sentence,
+            gr.Slider(visible=False),
+            gr.Row(visible=False),
+            picture(None),
+            picture(None),
+            "",
+            None,
+            "",
+            "",
+        ]
         return [*shown, sentence]
 
     def _curve(self, curve: list[dict[str, Any]], unchanged: bool) -> list[Any]:
         if unchanged:
             return [gr.skip()] * 3
-        if not curve:
-            return [gr.Row(visible=False), None, None]
-        return [gr.Row(visible=True), picture(losses(curve)), picture(scores(curve))]
+        return [gr.Row(visible=bool(curve)), *curves(curve)]
+
+
+def curves(curve: list[dict[str, Any]]) -> list[gr.Plot]:
+    """The pictures of losses and of scores; gone where there is nothing to draw yet."""
+    if not curve:
+        return [picture(None), picture(None)]
+    return [picture(losses(curve), losses_said(curve)), picture(scores(curve), scores_said(curve))]
 
 
 def chosen(number: float | None) -> int:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ui.plots.drawing import COLOURS, INK, canvas, plain_legend, svg
+from ui.plots.drawing import COLOURS, GREY, canvas, legend_below, svg
 from ui.views.intervals import wilson
 
 
 def draw(document: Mapping[str, Any]) -> bytes:
     """`document` as of `ui.views.routing.show_calibration`; the whiskers are 95 % intervals."""
-    figure, axes = canvas(4.6, 4.2)
-    axes.plot([0, 1], [0, 1], color=INK, linestyle=":", label="as sure as it is right")
+    figure, axes = canvas(4.6, 4.6)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as sure as it is right")
     bins = document["bins"]
     if bins:
         spans = [wilson(one["right"], one["rows"]) for one in bins]
@@ -37,5 +37,14 @@ def draw(document: Mapping[str, Any]) -> bytes:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("weight of the expert it chose")
     axes.set_ylabel("share of rows sent to their own expert")
-    plain_legend(axes, loc="upper left", fontsize=9)
+    legend_below(figure)
     return svg(figure)
+
+
+def said(document: Mapping[str, Any]) -> str:
+    """The diagram in words."""
+    bins = (
+        f"{one['rows']:,} rows of weight {one['weight']:.1%} on average, {one['right']:.1%} sent right"
+        for one in document["bins"]
+    )
+    return f"How often {document['generation']} is right when it is so sure: {'; '.join(bins) or 'no rows'}."

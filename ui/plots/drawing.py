@@ -3,6 +3,7 @@
 Nothing is told by colour alone: lines differ in their markers too, and fields carry their numbers.
 """
 
+import re
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#808080"
-"""Text and axes: as far from white as from nearly black."""
+INK = "currentColor"
+"""Text and axes: dark on light ground, light on dark."""
+LOOK = "svg:root{color-scheme:light dark}.picture{color:#71717a;color:light-dark(#52525b,#d4d4d8)}"
+"""Styles of every picture. As a file or an image it follows the page around it; inside a page, what that
+inherits; where `light-dark` is unknown, a grey that both grounds bear."""
+GREY = "#818283"
+"""Stands for `INK` in figures, which know real colours alone; `svg` puts it right."""
+_START = re.compile(rb"(<svg [^>]*)>")
 COLOURS = ("#0f83c4", "#d9680f", "#0a9e74", "#b8629e", "#8a7f00", "#c0504d")
 """Told apart by most eyes, those that do not see red and green alike among them."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -23,15 +30,15 @@ _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
     "text.parse_math": False,  # A dollar sign is a dollar sign.
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
+    "text.color": GREY,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "axes.titlecolor": GREY,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "grid.color": GREY,
     "grid.alpha": 0.25,
     "figure.constrained_layout.use": True,
 }
@@ -58,16 +65,17 @@ def svg(figure: "Figure") -> bytes:
     """The figure on transparent ground."""
     written = BytesIO()
     figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    return written.getvalue()
+    inked = written.getvalue().replace(GREY.encode(), INK.encode())
+    return _START.sub(rf'\1 class="picture"><style>{LOOK}</style>'.encode(), inked, count=1)
 
 
-def plain_legend(axes: "Axes", **where: Any) -> None:
-    """A legend without a box."""
-    axes.legend(frameon=False, **where)
+def legend_below(figure: "Figure", columns: int = 2) -> None:
+    """A legend without a box under the axes, where it covers no line."""
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=columns)
 
 
 def whole_numbers(axes: "Axes") -> None:
     """Marks the horizontal axis at whole numbers: there is no generation 1.5."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -97,5 +97,5 @@ def _field(x: float, y: float, value: float, said: str) -> str:
         height=HIGH - 2,
         fill=f"#{red:02x}{green:02x}{blue:02x}",
     )
-    ink = "#ffffff" if strength > 0.55 else "#14202b"
+    ink = "#ffffff" if strength > 0.8 else "#000000"
     return box + text(said, x + WIDE / 2, y + HIGH / 2 + 4, SIZE, text_anchor="middle", fill=ink)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
-from ui.plots.drawing import INK
+from ui.plots.drawing import INK, LOOK
 
 FONT = "system-ui, -apple-system, 'DejaVu Sans', sans-serif"
 LETTER = 0.6
@@ -16,8 +16,10 @@ def width(said: str, size: float) -> float:
 
 
 def tag(name: str, *inner: str, **attributes: object) -> str:
-    """An element; `inner` is markup already. An attribute `font_size` is written `font-size`."""
-    given = "".join(f" {key.replace('_', '-')}={quoteattr(str(value))}" for key, value in attributes.items())
+    """An element; `inner` is markup already. `font_size` is written `font-size`, and `class_` `class`."""
+    given = "".join(
+        f" {key.rstrip('_').replace('_', '-')}={quoteattr(str(value))}" for key, value in attributes.items()
+    )
     return f"<{name}{given}>{''.join(inner)}</{name}>" if inner else f"<{name}{given}/>"
 
 
@@ -32,18 +34,26 @@ def plain(said: str) -> str:
     return escape(fit.encode("utf-8", "replace").decode("utf-8"))
 
 
-def document(width: float, height: float, parts: Iterable[str], title: str) -> bytes:
-    """A whole picture on transparent ground, its text in the common ink."""
+def document(
+    width: float, height: float, parts: Iterable[str], title: str, *, scale: float = 1.0, links: bool = False
+) -> bytes:
+    """A whole picture on transparent ground, its text in the common ink.
+
+    Args:
+        scale: how much larger it is shown; links: whether there is something in it to go to.
+    """
     whole = tag(
         "svg",
         tag("title", plain(title)),
+        tag("style", LOOK),
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        width=f"{width:.0f}",
-        height=f"{height:.0f}",
+        width=f"{scale * width:.0f}",
+        height=f"{scale * height:.0f}",
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         font_family=FONT,
         fill=INK,
-        role="img",
+        role="group" if links else "img",
+        class_="picture",
     )
     return whole.encode("utf-8")

@@ -18,3 +18,16 @@ def draw(document: Mapping[str, Any]) -> bytes:
         x="generation",
         y="task",
     )
+
+
+def said(document: Mapping[str, Any]) -> str:
+    """The newest column of the picture in words, of ten tasks at most."""
+    tasks, values = document["tasks"], document["values"]
+    newest = [
+        f"{task} {line[-1]:.0%}"
+        for task, line in zip(tasks, values, strict=True)
+        if line and line[-1] is not None
+    ]
+    more = f" and {len(newest) - 10:,} more tasks" if len(newest) > 10 else ""
+    what = document["metric"].replace("_", " ")
+    return f"{what} by task and generation; in the newest: {', '.join(newest[:10])}{more}."

@@ -59,6 +59,7 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
     import gradio as gr
     from gradio.route_utils import FnIndexInferError
 
+    from ui.browser import style
     from ui.browser.app import build
 
     blocks = build(context)
@@ -79,8 +80,8 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
         mcp_server=False,
         run_history=False,
         footer_links=["api", "settings"],
-        # Fonts of the system: the default ones would come from another host.
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=style.theme(),
+        css=style.CSS,
     )
     # Gradio's own routes raise these at requests that no page sends; each would be a trace in the log.
     mounted = parent.routes[-1].app  # type: ignore[attr-defined]

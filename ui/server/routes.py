@@ -10,7 +10,7 @@ from registry.errors import NotFoundError, RegistryError
 from ui.plots import lineage
 from ui.server.answers import plain
 from ui.server.metrics import CONTENT_TYPE, Metrics
-from ui.views.lineage import link
+from ui.views.lineage import links
 
 _PICTURE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
@@ -33,7 +33,7 @@ def add_routes(parent: FastAPI, registry: Registry, metrics: Metrics) -> None:
             found = await run_in_threadpool(registry.lineage, request.path_params["name"])
         except RegistryError as error:
             return plain(404 if isinstance(error, NotFoundError) else 500, str(error))
-        picture = await run_in_threadpool(lineage.svg, found, link)
+        picture = await run_in_threadpool(lineage.svg, found, links(found.root))
         headers = {"content-security-policy": _PICTURE, "cache-control": "no-store"}
         return Response(picture, headers=headers, media_type="image/svg+xml")
 

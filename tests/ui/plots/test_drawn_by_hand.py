@@ -1,5 +1,6 @@
 """Pictures that are written as SVG: heat maps and lineages."""
 
+import re
 from xml.etree import ElementTree
 
 from registry import Registry
@@ -7,7 +8,7 @@ from registry.lineage import Edge, Lineage, Node
 from tests.registry.samples import add_expert, add_generation
 from ui.plots import calibration, confusion, lineage, matrix, timeline
 from ui.plots.markup import document, text
-from ui.views.lineage import link
+from ui.views.lineage import links
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</text><script>alert(1)</script>\x00\ud800 $x$ & \"'"
@@ -23,7 +24,7 @@ def texts(picture: bytes) -> list[str]:
 
 def test_whatever_a_text_holds_is_text() -> None:
     root = parsed(document(10, 10, [text(HOSTILE, 0, 0)], HOSTILE))
-    assert [one.tag for one in root.iter()] == [f"{SVG}svg", f"{SVG}title", f"{SVG}text"]
+    assert [one.tag for one in root.iter()] == [f"{SVG}{name}" for name in ("svg", "title", "style", "text")]
     shown = root.find(f"{SVG}text")
     assert shown is not None
     assert (
@@ -66,13 +67,44 @@ def test_a_lineage_leads_from_box_to_box(registry: Registry) -> None:
     add_expert(registry, "sst2", number=1)
     add_generation(registry, "sst2@1")
     registry.promote("router@1")
-    root = parsed(lineage.svg(registry.lineage("sst2@1"), link))
+    root = parsed(lineage.svg(registry.lineage("sst2@1"), links("sst2@1")))
     assert sorted(one.attrib["href"] for one in root.iter(f"{SVG}a")) == [
-        "/lineage/router@1.svg",
-        "/lineage/router@production.svg",
-        "/lineage/sst2@1.svg",
+        "/?tab=experts&name=sst2@1",
+        "/?tab=lineage&name=sst2@1&box=" + registry.base_models()[0].fingerprint,
+        "/?tab=lineage&name=sst2@1&box=run+1",
+        "/?tab=lineage&name=sst2@1&box=sst2/data@1",
+        "/?tab=router&name=router@1",
+        "/?tab=router&name=router@production",
     ]
     assert len(list(root.iter(f"{SVG}path"))) == len(registry.lineage("sst2@1").edges)
+
+
+def test_no_arrow_of_a_lineage_runs_through_a_box() -> None:
+    """The expert is used by both generations, of which one follows the other: an arrow has to pass by."""
+    nodes = [
+        Node(id=name, kind=kind, label=name, note="")
+        for name, kind in (("sst2@1", "expert"), ("router@1", "generation"), ("router@2", "generation"))
+    ]
+    edges = [
+        Edge(source="router@1", target="sst2@1", relation="chooses among"),
+        Edge(source="router@2", target="sst2@1", relation="chooses among"),
+        Edge(source="router@2", target="router@1", relation="follows"),
+    ]
+    root = parsed(lineage.svg(Lineage(root="sst2@1", nodes=tuple(nodes), edges=tuple(edges))))
+    boxes = [
+        tuple(float(one.attrib[name]) for name in ("x", "y", "width", "height"))
+        for one in root.iter(f"{SVG}rect")
+    ]
+    straight = [
+        (float(path.group(1)), float(path.group(2)), float(path.group(3)))
+        for one in root.iter(f"{SVG}path")
+        if (path := re.search(r" (\d+) (\d+)H(\d+)", one.attrib["d"]))
+    ]
+    assert len(straight) == 1
+    for start, height, end in straight:
+        passed = [box for box in boxes if box[0] < end and box[0] + box[2] > start]
+        assert len(passed) == 1
+        assert all(not y <= height <= y + high for _, y, _, high in passed)
 
 
 def test_a_lineage_of_hundreds_counts_what_it_leaves_out() -> None:
@@ -97,6 +129,33 @@ def test_timelines_and_reliability_diagrams_are_pictures_also_of_nothing() -> No
     bins = [{"from": 0.9, "rows": 34, "weight": 0.95, "right": 1.0}]
     assert "34" in texts(calibration.draw({"generation": "router@2", "bins": bins}))
     assert "router@2" not in texts(calibration.draw({"generation": "router@2", "bins": []}))
+
+
+def test_pictures_say_in_words_what_they_show() -> None:
+    points = [{"generation": 1, "routed_accuracy": 0.5}, {"generation": 7, "routed_accuracy": 0.75}]
+    assert timeline.said(points, "sst2") == (
+        "Test rows of sst2 over the generations; "
+        "answered rightly, routed: 50.0% in generation 1, 75.0% in generation 7."
+    )
+    bins = [{"from": 0.9, "rows": 34, "weight": 0.95, "right": 1.0}]
+    assert calibration.said({"generation": "router@2", "bins": bins}) == (
+        "How often router@2 is right when it is so sure: "
+        "34 rows of weight 95.0% on average, 100.0% sent right."
+    )
+    tasks = [f"task{number}" for number in range(12)]
+    grown = {"metric": "routed_accuracy", "tasks": tasks, "values": [[None, 0.5]] * 12}
+    assert matrix.said(grown) == (
+        "routed accuracy by task and generation; in the newest: "
+        + ", ".join(f"{task} 50%" for task in tasks[:10])
+        + " and 2 more tasks."
+    )
+
+
+def test_pictures_are_dark_on_light_ground_and_light_on_dark() -> None:
+    for drawn in (timeline.draw([], "all"), document(10, 10, [text("a", 0, 0)], "a")):
+        assert b"light-dark(" in drawn
+        assert b"currentColor" in drawn
+        assert b"#818283" not in drawn
 
 
 def test_equal_documents_give_equal_pictures() -> None:

@@ -1,7 +1,7 @@
 """Bars of weights and the curve of a training: SVG that holds its text, the same bytes for the same facts."""
 
-from ui.plots.curve import losses, scores
-from ui.plots.weights import weights
+from ui.plots.curve import losses, losses_said, scores, scores_said
+from ui.plots.weights import said, weights
 
 CURVE = [
     {"epoch": epoch, "loss": 1 / epoch, "validation_loss": 1.1 / epoch, "validation_accuracy": epoch / 10}
@@ -11,10 +11,24 @@ CURVE = [
 
 def test_bars_name_each_expert_and_its_weight_and_mark_the_chosen_one_in_words() -> None:
     drawn = weights([("mood", 0.75), ("topic", 0.2), ("6 others", 0.05)], "mood").decode()
-    for said in ("mood", "topic", "6 others", "75.0% chosen", "20.0%", "5.0%"):
-        assert f">{said}<" in drawn
+    for part in ("mood", "topic", "6 others", "75.0% chosen", "20.0%", "5.0%"):
+        assert f">{part}<" in drawn
     assert drawn.count("chosen") == 1
     assert weights([("mood", 0.75)], "mood") == weights([("mood", 0.75)], "mood")
+
+
+def test_bars_and_curves_in_words() -> None:
+    assert said([("mood", 0.75), ("topic", 0.25)], "mood") == (
+        "Weights of the router: mood 75.0% (chosen), topic 25.0%."
+    )
+    assert losses_said(CURVE) == (
+        "Loss by epoch; training: 1.000 after epoch 1, 0.200 after epoch 5; "
+        "validation: 1.100 after epoch 1, 0.220 after epoch 5."
+    )
+    assert scores_said(CURVE) == (
+        "Validation score by epoch; accuracy: 0.100 after epoch 1, 0.500 after epoch 5."
+    )
+    assert scores_said([]) == "Validation score by epoch; nothing yet."
 
 
 def test_a_long_name_is_shortened() -> None:

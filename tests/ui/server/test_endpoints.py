@@ -121,7 +121,7 @@ def test_the_picture_of_a_lineage_is_served_by_itself(looked_at: Server) -> None
         found = client.get("/lineage/mood@1.svg")
         missing = client.get("/lineage/nothing.svg")
     assert (found.status_code, found.headers["content-type"]) == (200, "image/svg+xml")
-    assert b'href="/lineage/router@1.svg"' in found.content
+    assert b'href="/?tab=router&amp;name=router@1"' in found.content
     assert missing.status_code == 404
 
 

@@ -7,7 +7,7 @@ import gradio as gr
 from registry import audit
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import table, when_opened
+from ui.browser.opening import filled, table, when_opened
 from ui.browser.shared import call, command, same_as, warns
 from ui.views.audit import list_events
 
@@ -38,7 +38,7 @@ class Tab:
             for one in found["events"]
         ]
         said = f"{found['total']:,} events, page {found['page']:,} of {found['pages']:,}"
-        return rows, said if rows else "Nothing found" + _hint(bool(found["total"]), found["pages"])
+        return filled(rows), said if rows else "Nothing found" + _hint(bool(found["total"]), found["pages"])
 
     def list_events(
         self, kinds: list[str], subject: str = "", actor: str = "", text: str = "", page: int = 1
@@ -61,7 +61,15 @@ def build(context: Context) -> None:
     find = gr.Button("Find")
     said = gr.Textbox(label="Found", interactive=False)
     listed = table(
-        "Events, newest first", "time (UTC)", "kind", "subject", "actor", "what", height=700, widths=WIDTHS
+        "Events, newest first",
+        "time (UTC)",
+        "kind",
+        "subject",
+        "actor",
+        "what",
+        height=700,
+        widths=WIDTHS,
+        empty=False,
     )
     shell, python = same_as()
     shell.value = command("history", "production")

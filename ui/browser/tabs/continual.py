@@ -8,8 +8,8 @@ import gradio as gr
 from registry.errors import NotFoundError
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import table, when_opened
-from ui.browser.pictures import picture
+from ui.browser.opening import filled, table, when_opened
+from ui.browser.pictures import frame, picture
 from ui.browser.shared import escape, same_as, warns
 from ui.plots import matrix as plot
 from ui.views import continual as view
@@ -41,9 +41,9 @@ class Tab:
                 generations=int(columns or view.GENERATIONS),
             )
         except NotFoundError:
-            return EMPTY, None, []
-        drawn = picture(plot.draw(found)) if found["tasks"] else None
-        return _sums(found), drawn, [_line(one) for one in found["per_task"]]
+            return EMPTY, picture(None), filled([])
+        drawn = picture(plot.draw(found), plot.said(found)) if found["tasks"] else picture(None)
+        return _sums(found), drawn, filled([_line(one) for one in found["per_task"]])
 
     @warns("", [])
     def check(self) -> Any:
@@ -53,7 +53,7 @@ class Tab:
             f"{found['identical']:,} of {found['experts']:,} experts of {found['generation']} are bit for "
             f"bit what was frozen; its manifest has the root {found['root'][:12]}."
         )
-        return said, [[one["subject"], one["what"]] for one in found["problems"]]
+        return said, filled([[one["subject"], one["what"]] for one in found["problems"]])
 
     def show_matrix(
         self,
@@ -91,16 +91,16 @@ def build(context: Context) -> None:
         page = gr.Number(1, label=f"Page (of {view.TASKS} tasks)", precision=0, minimum=1)
         columns = gr.Slider(5, 200, view.GENERATIONS, step=5, label="Generations at most")
     said = gr.Markdown(EMPTY)
-    drawn = gr.Plot(label="Task by generation", show_label=False)
+    drawn = frame("Task by generation")
     lines = table(
         "What became of each task",
         "task", "expert", "learned in", "then", "now", "experts", "routing", "below its best",
-        widths=(150, 150, 110, 90, 90, 110, 130, 130),
+        widths=(150, 150, 110, 90, 90, 110, 130, 130), empty=False,
     )  # fmt: skip
     gr.Markdown(MEANS)
     check = gr.Button("Check every digest")
     checked = gr.Textbox(label="Digests", interactive=False)
-    problems = table("Problems", "what", "is wrong", height=200)
+    problems = table("Problems", "what", "is wrong", height=200, empty=False)
     shell, python = same_as()
     shell.value = "registry verify"
     python.value = "from registry import Registry\n\nprint(Registry().verify())  # an empty list: all is well"

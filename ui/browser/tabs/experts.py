@@ -9,7 +9,7 @@ from ui.browser import expert_card
 from ui.browser.context import Context
 from ui.browser.downloads import copy_of
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import clicked, table, when_opened
+from ui.browser.opening import clicked, filled, linked, table, when_opened
 from ui.browser.shared import call, command, empty_state, program, same_as, warns
 from ui.present import size
 from ui.views.experts import list_experts, show_expert
@@ -26,6 +26,8 @@ HEADERS = (
 WIDTHS = (150, 150, 140, 110, 90, 190, 150, 150, 130, 160)
 TASK = "its task, with all versions"
 UNCHANGED = ("", gr.skip(), gr.skip())
+NOTHING = "There is no expert yet. Add a first task in the tab *Add a task*: texts and labels are enough."
+NO_MATCH = "No expert has this in its name, kind, alias or digest. Clear the box to see them all."
 
 
 class Tab:
@@ -53,12 +55,18 @@ class Tab:
             ]
             for one in found
         ]
-        nothing = not found and not text.strip()
-        return gr.Markdown(visible=nothing), rows
+        said = NO_MATCH if text.strip() else NOTHING
+        return gr.Markdown(said, visible=not found), filled(rows)
 
     def show_clicked(self, event: gr.SelectData) -> Any:
         """The card of the row that was chosen."""
         return self.show(clicked(event))
+
+    @warns()
+    def follow(self, name: str, request: gr.Request) -> Any:
+        """The card that the address of the page names, as long as no other is asked for."""
+        wanted = linked(request, "experts")
+        return self.show(wanted) if wanted and not name else gr.skip()
 
     @warns()
     def show(self, name: str) -> Any:
@@ -159,14 +167,11 @@ class Tab:
 def build(context: Context) -> None:
     """The table, and below it one card."""
     tab = Tab(context)
-    nothing = empty_state(
-        "There is no expert yet. Add a first task in the tab *Add a task*: texts and labels are enough.",
-        visible=False,
-    )
+    nothing = empty_state(NOTHING, visible=False)
     with gr.Row():
         text = gr.Textbox(label="Find", placeholder="name, kind, alias or digest", max_lines=1)
         versions = gr.Checkbox(label="Every version, not only the newest")
-    listed = table("Choose a row to see its card", *HEADERS, widths=WIDTHS)
+    listed = table("Choose a row to see its card", *HEADERS, widths=WIDTHS, empty=False)
     with gr.Row():
         name = gr.Textbox(label="Expert", placeholder="sst2, sst2@3 or sst2@stable", max_lines=1)
         show = gr.Button("Show", scale=0)
@@ -176,6 +181,7 @@ def build(context: Context) -> None:
     outputs = [name, card, *parts]
     shown, given = [nothing, listed], [text, versions]
     when_opened(tab.find, given, shown)
+    when_opened(tab.follow, [name], outputs)
     gr.on([text.submit, versions.change], tab.find, given, shown, api_visibility="private")
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")

@@ -11,7 +11,7 @@ from registry.queue import STATES
 from trainer.jobs import clone
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import clicked, table, when_opened
+from ui.browser.opening import clicked, filled, linked, table, when_opened
 from ui.browser.progress import LOOK, Panel, chosen
 from ui.browser.shared import empty_state, warns
 from ui.present import value
@@ -22,6 +22,11 @@ PLACE = 60
 HEADERS = ("job", "kind", "task", "state", "progress", "made", "asked for (UTC)")
 WIDTHS = (60, 150, 150, 150, 250, 150, 160)
 EVERY = "every state"
+NOTHING = (
+    "**Nobody has asked for work yet.** The tab *Add a task* does, as does "
+    "`registry add-task --data FILE --detach`; `registry worker` runs what waits."
+)
+NO_MATCH = "No job is in this state: choose another, or every state."
 
 
 class Tab:
@@ -56,14 +61,21 @@ class Tab:
         return view.line(clone(self.context.registry(), job, settings))
 
     @warns()
-    def look(self, state: str, number: float | None, known: Any, seen: Any, panel: Panel) -> list[Any]:
-        """The queue and the chosen job, as far as they have changed; nothing chosen: what runs."""
+    def look(
+        self, state: str, number: float | None, known: Any, seen: Any, panel: Panel, wanted: str = ""
+    ) -> list[Any]:
+        """The queue and the chosen job, as far as they have changed; nothing chosen: the one that the page's
+        address names, else what runs."""
         found = self.list_jobs(None if state == EVERY else state.replace(" ", "_"))
-        picked = int(number) if number else _worth_a_look(found)
+        asked = int(wanted) if wanted.isdecimal() else None
+        picked = int(number) if number else asked or _worth_a_look(found)
         rows = [_row(one) for one in found]
         return [
-            gr.skip() if rows == known else gr.Markdown(visible=not rows),
-            gr.skip() if rows == known else rows,
+            gr.skip()
+            if rows == known
+            else gr.Markdown(NOTHING if state == EVERY else NO_MATCH, visible=not rows),
+            gr.skip() if picked == number and known is not None else gr.Column(visible=picked is not None),
+            gr.skip() if rows == known else filled(rows),
             gr.skip() if picked == number else picked,
             rows,
             *panel.values(self.context, picked, seen),
@@ -81,30 +93,33 @@ class Tab:
 def build(context: Context) -> None:
     """The queue, then the job that was chosen."""
     tab = Tab(context)
-    nothing = empty_state(
-        "**Nobody has asked for work yet.** The tab *Add a task* does, as does "
-        "`registry add-task --data FILE --detach`; `registry worker` runs what waits.",
-        visible=False,
-    )
+    nothing = empty_state(NOTHING, visible=False)
     state = gr.Dropdown(
         [EVERY, *(one.replace("_", " ") for one in STATES)], value=EVERY, label="Show jobs in"
     )
-    rows = table("Jobs, newest first; click on one", *HEADERS, height=300, widths=WIDTHS)
-    with gr.Row(equal_height=True):
-        number = gr.Number(label="Job", precision=0)
-        stop = gr.Button("Cancel", variant="stop")
-        again = gr.Button("Retry")
-    panel = Panel.build()
-    with gr.Accordion("Do it again with other settings", open=False):
-        settings = gr.Textbox(label="Settings (JSON)", lines=2, max_length=10_000)
-        copy = gr.Button("Queue a clone")
+    rows = table(
+        "Jobs, newest first: choose a row, or type its number below",
+        *HEADERS,
+        height=300,
+        widths=WIDTHS,
+        empty=False,
+    )
+    with gr.Column(visible=False) as one_job:
+        with gr.Row(equal_height=True):
+            number = gr.Number(label="Job", precision=0)
+            stop = gr.Button("Cancel", variant="stop")
+            again = gr.Button("Retry")
+        panel = Panel.build()
+        with gr.Accordion("Do it again with other settings", open=False):
+            settings = gr.Textbox(label="Settings (JSON)", lines=2, max_length=10_000)
+            copy = gr.Button("Queue a clone")
     known = gr.State(None)
     timer = gr.Timer(LOOK, active=False)
     watched = [state, number, known, panel.seen]
-    shown = [nothing, rows, number, known, *panel.parts]
+    shown = [nothing, one_job, rows, number, known, *panel.parts]
 
-    def look(state: str, number: float | None, known: Any, seen: Any) -> Any:
-        return tab.look(state, number, known, seen, panel)
+    def look(state: str, number: float | None, known: Any, seen: Any, request: gr.Request) -> Any:
+        return tab.look(state, number, known, seen, panel, linked(request, "jobs"))
 
     def pick(event: gr.SelectData) -> int:
         return int(clicked(event))

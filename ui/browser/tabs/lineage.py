@@ -1,19 +1,20 @@
 """Lineage: what an expert or a generation came from, and what uses it."""
 
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import gradio as gr
 
 from registry.errors import NotFoundError
+from registry.lineage import Lineage
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import FIELDS, clicked, table, when_opened
-from ui.browser.pictures import picture
+from ui.browser.opening import FIELDS, clicked, linked, table, when_opened
 from ui.browser.shared import command, same_as, warns
 from ui.cards import card
 from ui.plots import lineage as plot
 from ui.present import value
-from ui.views.lineage import address, document, link, show_lineage
+from ui.views.lineage import address, document, links, show_lineage
 
 TITLE = "Lineage"
 PLACE = 70
@@ -31,26 +32,30 @@ class Tab:
     def __init__(self, context: Context) -> None:
         self.context = context
 
-    def open(self, name: str) -> Any:
-        """What was shown last, else the generation in production, else any expert."""
-        return self.show(name or self._first())
+    def open(self, name: str, size: float, request: gr.Request) -> Any:
+        """What was shown last, else what the address of the page names, else the generation in production,
+        else any expert."""
+        wanted = linked(request, "lineage")
+        box = linked(request, "lineage", "box") if name in ("", wanted) else ""
+        return self.show(name or wanted or self._first(), size, box)
 
     @warns()
-    def show(self, name: str) -> Any:
-        """The picture, its boxes as a table, the card of its root, and the same as a command."""
+    def show(self, name: str, size: float = 100, box: str = "") -> Any:
+        """The picture, its boxes as a table, the card of its root or of a box, and the same as a command."""
         if not name.strip():
-            return ["", EMPTY, None, [], [], "", "", ""]
+            return ["", EMPTY, "", gr.Column(visible=False), [], [], "", "", ""]
         registry = self.context.registry()
         graph = registry.lineage(name.strip())
         found = document(graph)
         root = found["root"]
         return [
             root,
-            f"[Open the picture by itself]({address(root)}), to zoom in and to follow its boxes."
+            f"Each box leads to its card. [Open the picture by itself]({address(root)})."
             + _left_out(len(found["nodes"])),
-            picture(plot.svg(graph, link)),
+            _drawn(graph, size),
+            gr.Column(visible=True),
             [_box(node) for node in found["nodes"][:MOST]],
-            self._card(root),
+            self._box_card(box or root),
             _head(found["tree"]),
             command("lineage", root),
             f"from registry import Registry\n\nprint(Registry().lineage({root!r}))",
@@ -59,7 +64,14 @@ class Tab:
     @warns()
     def card_of(self, event: gr.SelectData) -> list[list[str]]:
         """The card of a box that was chosen in the table."""
-        name = clicked(event)
+        return self._box_card(clicked(event))
+
+    @warns()
+    def zoom(self, name: str, size: float) -> str:
+        """The picture in another size."""
+        return _drawn(self.context.registry().lineage(name), size) if name.strip() else ""
+
+    def _box_card(self, name: str) -> list[list[str]]:
         if name.startswith("run "):
             run = self.context.registry().run(int(name.removeprefix("run ")))
             return [
@@ -115,18 +127,29 @@ def build(context: Context) -> None:
         )
         go = gr.Button("Show", scale=0)
     said = gr.Markdown(EMPTY)
-    graph = gr.Plot(label="Lineage", show_label=False)
-    with gr.Row():
-        nodes = table("Boxes: choose one to see its card", "name", "kind", "about", widths=BOXES)
-        facts = table("Card", "field", "value", widths=FIELDS)
-    with gr.Accordion("As a tree", open=False):
-        tree = gr.Textbox(label="Tree", lines=8, interactive=False)
-    shell, python = same_as()
-    shown = [name, said, graph, nodes, facts, tree, shell, python]
-    when_opened(tab.open, [name], shown)
-    gr.on([go.click, name.submit], tab.show, [name], shown, api_visibility="private")
+    with gr.Column(visible=False) as whole:
+        size = gr.Slider(25, 300, 100, step=25, label="Size of the picture (%)")
+        # The picture is markup of ours, in which every name is escaped: `ui.plots.markup`.
+        graph = gr.Markdown(sanitize_html=False, latex_delimiters=[])
+        with gr.Row():
+            nodes = table("Boxes: choose one to see its card", "name", "kind", "about", widths=BOXES)
+            facts = table("Card", "field", "value", widths=FIELDS)
+        with gr.Accordion("As a tree", open=False):
+            tree = gr.Textbox(label="Tree", lines=8, interactive=False)
+        shell, python = same_as()
+    shown = [name, said, graph, whole, nodes, facts, tree, shell, python]
+    when_opened(tab.open, [name, size], shown)
+    gr.on([go.click, name.submit], tab.show, [name, size], shown, api_visibility="private")
+    size.release(tab.zoom, [name, size], graph, api_visibility="private", show_progress="hidden")
     nodes.select(tab.card_of, None, facts, api_visibility="private")
     endpoint("show_lineage", tab.show_lineage)
+
+
+def _drawn(graph: Lineage, size: float) -> str:
+    """The picture inside the page, its boxes links; it scrolls where it is larger than its place."""
+    name = quoteattr(f"Lineage of {graph.root}, a picture that scrolls")
+    svg = plot.svg(graph, links(graph.root), scale=size / 100).decode("utf-8")
+    return f'<div class="drawn" role="region" tabindex="0" aria-label={name}>{svg}</div>'
 
 
 def _left_out(boxes: int) -> str:

@@ -12,10 +12,10 @@ from registry.errors import DataRefusedError, NotFoundError
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import table, when_opened
-from ui.browser.pictures import picture
+from ui.browser.pictures import frame, picture
 from ui.browser.shared import command, empty_state, same_as, warns
 from ui.browser.task_form import ENDINGS
-from ui.plots.weights import weights
+from ui.plots import weights
 from ui.views import playground as view
 from ui.views.adding import told_by_name
 
@@ -40,8 +40,8 @@ class Outcome:
         """The components, in the place where this is called."""
         return cls(
             gr.Textbox(label=title, interactive=False, lines=3),
-            gr.Label(label="Probabilities of the answer", num_top_classes=view.TOP),
-            gr.Plot(label="Weights of the router", show_label=False),
+            gr.Label(label="Probabilities of the answer", num_top_classes=view.TOP, visible=False),
+            frame("Weights of the router"),
         )
 
     @property
@@ -53,9 +53,12 @@ class Outcome:
     def values(answer: dict[str, Any] | None) -> list[Any]:
         """What they show of an answer."""
         if answer is None:
-            return ["", None, None]
-        bars = weights(view.top(answer["weights"]), answer["task"]) if answer["generation"] else None
-        return [view.sentence(answer), answer["probabilities"], picture(bars)]
+            return ["", gr.Label(visible=False), picture(None)]
+        label = gr.Label(answer["probabilities"], visible=True)
+        if not answer["generation"]:
+            return [view.sentence(answer), label, picture(None)]
+        bars = view.top(answer["weights"]), answer["task"]
+        return [view.sentence(answer), label, picture(weights.weights(*bars), weights.said(*bars))]
 
 
 def build(context: Context) -> None:

@@ -10,15 +10,14 @@ from ui.browser import generation_card
 from ui.browser.context import Context
 from ui.browser.downloads import uploads
 from ui.browser.endpoints import endpoint
-from ui.browser.opening import clicked, table, when_opened
-from ui.browser.pictures import picture
+from ui.browser.opening import clicked, filled, linked, table, when_opened
+from ui.browser.pictures import frame, picture
 from ui.browser.shared import call, command, empty_state, program, same_as, warns
 from ui.plots import calibration as calibration_plot
 from ui.plots import confusion as confusion_plot
 from ui.plots import timeline
 from ui.views import routers as view
 from ui.views import routing
-from ui.views.intervals import with_interval
 
 TITLE = "Router"
 PLACE = 30
@@ -49,10 +48,10 @@ class Tab:
         names = [ALL, *(one.name for one in registry.tasks())]
         return [
             gr.Markdown(visible=not listed),
-            [_row(one) for one in listed],
+            filled([generation_card.line(one) for one in listed]),
             gr.Dropdown(names, value=task if task in names else ALL),
-            self._chart(task, view.points(listed)) if listed else None,
-            [[one["at"], one["alias"], one["actor"] or "", one["what"]] for one in moves],
+            self._chart(task, view.points(listed)) if listed else picture(None),
+            filled([[one["at"], one["alias"], one["actor"] or "", one["what"]] for one in moves]),
         ]
 
     @warns()
@@ -64,11 +63,17 @@ class Tab:
         of = None if task in ("", ALL) else task
         known = together if of is None else None
         points = view.over_time(self.context.registry(), task=of) if known is None else known
-        return picture(timeline.draw(points, task or ALL)) if points else None
+        if not points:
+            return picture(None)
+        return picture(timeline.draw(points, task or ALL), timeline.said(points, task or ALL))
 
     def show_clicked(self, event: gr.SelectData) -> Any:
         """The card of the row that was chosen."""
         return self.show(clicked(event))
+
+    def follow(self, name: str, request: gr.Request) -> Any:
+        """The card that was shown last, else that which the address of the page names, else production's."""
+        return self.show(name or linked(request, "router"))
 
     @warns()
     def show(self, name: str) -> Any:
@@ -95,7 +100,7 @@ class Tab:
     def mistakes_chosen(self, name: str, pair: str | None) -> Any:
         """The texts behind a choice of the list of what was mixed up."""
         task, _, sent = (pair or "").partition(" ")
-        return self.mistakes(name, task, sent) if task else ("", [])
+        return self.mistakes(name, task, sent) if task else ("", filled([]))
 
     @warns()
     def mistakes_clicked(self, name: str, event: gr.SelectData) -> Any:
@@ -111,7 +116,7 @@ class Tab:
         to = "the expert of another task" if sent is None else f"the expert of {sent}"
         first = f"the first {routing.MISTAKES:,}" if len(found) == routing.MISTAKES else f"{len(found):,}"
         said = f"Rows of {task} that {name} sent to {to}: {first}."
-        return f"Rows of {task} in its own column were sent right." if sent == task else said, [
+        texts = [
             [
                 one["sent"],
                 one["text"],
@@ -122,19 +127,22 @@ class Tab:
             ]
             for one in found
         ]
+        if sent == task:
+            said = f"Rows of {task} in its own column were sent right."
+        return said, filled(texts)
 
     @warns()
     def calibrate(self, name: str) -> Any:
         """The reliability diagram, and what it says in words."""
         found = routing.show_calibration(self.context.registry(), name.strip() or None)
         if not found["rows"]:
-            return None, "There are no test rows."
+            return picture(None), "There are no test rows."
         said = (
             f"On {found['rows']:,} test rows of {found['tasks']:,} of {found['all_tasks']:,} tasks, the "
             f"weight that it gives its choice is {100 * found['error']:.1f} points away from how often it is "
             "right (expected calibration error)."
         )
-        return picture(calibration_plot.draw(found)), said
+        return picture(calibration_plot.draw(found), calibration_plot.said(found)), said
 
     @warns(*UNCHANGED)
     def promote(self, name: str, reason: str, request: gr.Request) -> Any:
@@ -208,33 +216,45 @@ def build(context: Context) -> None:
         "There is no router yet. Add at least one task in the tab *Add a task*, then fit the router below.",
         visible=False,
     )
-    listed = table("Generations: choose a row to see its card", *HEADERS, numbers=("experts",), widths=WIDTHS)
+    listed = table(
+        "Generations: choose a row to see its card",
+        *HEADERS,
+        numbers=("experts",),
+        widths=WIDTHS,
+        empty=False,
+    )
     task = gr.Dropdown([ALL], value=ALL, label="Accuracy over the generations, of")
-    chart = gr.Plot(label="Accuracy over the generations", show_label=False)
+    chart = frame("Accuracy over the generations")
     with gr.Row():
         name = gr.Textbox(label="Generation", placeholder="router@3, or nothing: production", max_lines=1)
         show = gr.Button("Show", scale=0)
     with gr.Column(visible=False) as card:
         parts, mixed = generation_card.components()
         which = gr.Textbox(label="What was chosen", interactive=False)
-        texts = table("The texts that went wrong", *MISTAKES, widths=TEXTS)
+        texts = table("The texts that went wrong", *MISTAKES, widths=TEXTS, empty=False)
         with gr.Row():
             calibrate = gr.Button("Measure how sure it is")
             said = gr.Textbox(label="Calibration", interactive=False)
-        diagram = gr.Plot(label="Reliability diagram", show_label=False)
+        diagram = frame("Reliability diagram")
     outputs = [name, card, *parts]
     done = _actions(tab, name)
     history = table(
-        "What the aliases of the router stood for", "when (UTC)", "alias", "who", "what", widths=MOVES
+        "What the aliases of the router stood for",
+        "when (UTC)",
+        "alias",
+        "who",
+        "what",
+        widths=MOVES,
+        empty=False,
     )
 
     opened = [nothing, listed, task, chart, history]
     when_opened(tab.open, [task], opened)
-    when_opened(tab.show, [name], outputs)
+    when_opened(tab.follow, [name], outputs)
     task.input(tab.chart, task, chart, api_visibility="private")
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
-    name.change(lambda: ("", []), None, [which, texts], api_visibility="private")
+    name.change(lambda: ("", filled([])), None, [which, texts], api_visibility="private")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     mixed.heat.select(tab.mistakes_clicked, name, [which, texts], **quiet)
     mixed.choice.input(tab.mistakes_chosen, [name, mixed.choice], [which, texts], **quiet)
@@ -274,16 +294,3 @@ def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
     back.click(tab.roll_back, reason, told, api_visibility="private")
     fit.click(tab.fit, wanted, told, api_visibility="private")
     return done
-
-
-def _row(one: dict[str, Any]) -> list[Any]:
-    return [
-        one["name"],
-        one["router"],
-        one["experts"],
-        *(with_interval(one["test"].get(name)) for name in view.METRICS),
-        f"{one['seconds']:.1f} s",
-        ", ".join(one["aliases"]),
-        (one["gate"] or "-").removeprefix("retrain-router: "),
-        one["created_at"][:16],
-    ]
