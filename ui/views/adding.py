@@ -109,11 +109,11 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
 
 def _basis(cost: Mapping[str, Any]) -> str:
     """What a pace is told from."""
-    measured = ", ".join(cost["measured_on"])
-    if measured:
-        return f"measured on {measured}" + ", by the size of both base models" * cost["scaled"]
-    default = "a default, nothing is on record for this base model"
-    return default + "; by its size" * cost["scaled"]
+    if cost["measured_on"]:
+        other = ", by the size of both base models" if cost["scaled"] else ""
+        return f"measured on {', '.join(cost['measured_on'])}{other}"
+    by_size = "; by its size" if cost["scaled"] else ""
+    return f"a default, nothing is on record for this base model{by_size}"
 
 
 def naming(registry: "Registry", name: str) -> str:
