@@ -41,6 +41,8 @@ class Collected:
     """Files that a crash left half-written."""
     checkpoints: int = 0
     """Checkpoints of trainings that were given up."""
+    states: int = 0
+    """Hidden states of datasets that nobody trained on for long."""
     logs: int = 0
     """What attempts at jobs of old have printed."""
     bytes: int = 0
@@ -52,8 +54,8 @@ class Collected:
 
 
 def collect(registry: Registry, *, grace: timedelta = GRACE, dry_run: bool = False) -> Collected:
-    """Removes blobs that nothing refers to, temporary files, and checkpoints and logs that were given up, and
-    says how many.
+    """Removes blobs that nothing refers to, temporary files, and checkpoints, cached states and logs that
+    were given up, and says how many.
 
     Others may publish meanwhile, whatever `grace` is. It can be killed at any moment, and run by several at
     once.
@@ -76,6 +78,7 @@ def collect(registry: Registry, *, grace: timedelta = GRACE, dry_run: bool = Fal
     for kind, paths, age in (
         ("temporaries", temporaries(registry.home), max(grace, TEMPORARY_GRACE)),
         ("checkpoints", (registry.home / "cache" / "checkpoints").glob("*.safetensors"), GIVEN_UP),
+        ("states", (registry.home / "cache" / "states").glob("*.states"), GIVEN_UP),
         ("logs", _logs(registry.home), GIVEN_UP),
     ):
         for path in paths:

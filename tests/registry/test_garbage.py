@@ -162,6 +162,14 @@ def test_checkpoints_stay_for_thirty_days(filled: Registry) -> None:
     assert (old.exists(), kept.exists()) == (False, True)
 
 
+def test_cached_states_stay_for_thirty_days_after_they_were_last_used(filled: Registry) -> None:
+    folder = filled.home / "cache" / "states"
+    old = write(folder / "a.states", b"abc", 31 * DAY)
+    kept = write(folder / "b.states", b"abc", 29 * DAY)
+    assert collect(filled, grace=NONE) == Collected(states=1, bytes=3)
+    assert (old.exists(), kept.exists()) == (False, True)
+
+
 def test_logs_of_jobs_stay_for_thirty_days(registry: Registry) -> None:
     folder = registry.home / "logs"
     old = [write(folder / name, b"abc", 31 * DAY) for name in ("job-7.log", "job-12.log")]

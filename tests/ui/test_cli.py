@@ -14,6 +14,7 @@ from tests.ui.commands import (
     Command,
     Trained,
     assert_shape,
+    run,
 )
 
 
@@ -32,6 +33,33 @@ def test_add_task_tells_what_it_made(trained: Trained) -> None:
     }
     assert_shape(trained.added["mood"], shape)
     assert sum(trained.added["mood"]["rows"].values()) == 120
+
+
+def test_several_files_are_one_job_that_tells_what_it_made_of_each(
+    home: Path, trained: Trained, tiny_llama_folder: Path
+) -> None:
+    files = [word for file in trained.files.values() for word in ("--data", str(file))]
+    common = ("--base-model", str(tiny_llama_folder), "--device", "cpu", "--epochs", "2")
+    assert run(home, "add-task", *files, *common, "--detach", "--json").json == {"job": 1}
+    assert run(home, "worker", "--drain").code == 0
+    made = run(home, "jobs", "watch", "1", "--json").json
+    assert [one["expert"] for one in made["added"]] == ["mood@1", "topic@1"]
+    for one in made["added"]:
+        assert one.keys() == trained.added[one["task"]].keys()
+        assert one["sha256"] == trained.added[one["task"]]["sha256"]
+    assert re.search(r"^ *made +mood@1, topic@1$", run(home, "jobs", "show", "1").out, re.MULTILINE)
+    again = run(home, "add-task", *files, *common)
+    assert again.out.count("Nothing to do: these rows with these settings are") == 2
+    assert again.out.count("registry retrain-router") == 1
+
+
+@pytest.mark.parametrize("option", ["--name", "--validation", "--test"])
+def test_what_is_said_of_one_file_is_refused_for_several(home: Path, option: str) -> None:
+    refused = run(home, "add-task", "--data", "a.csv", "--data", "b.csv", option, "other")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"Error: {option} other is for one file, and --data names several: add that one on its own\n"
+    )
 
 
 def test_retrain_router_tells_what_it_made(trained: Trained) -> None:

@@ -37,6 +37,7 @@ def test_gc_removes_leftovers_and_tells_how_much(registry_command: Command) -> N
         "blobs": 1,
         "temporaries": 0,
         "checkpoints": 0,
+        "states": 0,
         "logs": 0,
         "bytes": 2_500,
     }

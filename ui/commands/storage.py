@@ -45,8 +45,9 @@ def _existing(session: Session) -> Iterator["Registry"]:
 def gc(session: Session, dry_run: bool, grace: float) -> None:
     """Remove what nothing refers to.
 
-    Blobs left by crashes and replaced caches, half-written files, and checkpoints and logs that nobody
-    took up for 30 days. Safe while others work. Experts, generations and rows are never removed."""
+    Blobs left by crashes and replaced caches, half-written files, and checkpoints, cached states and logs
+    that nobody took up for 30 days. Safe while others work. Experts, generations and rows are never
+    removed."""
     from datetime import timedelta
 
     from registry import collect
@@ -66,6 +67,7 @@ def _collected(found: "Collected", dry_run: bool) -> str:
         (found.blobs, "blob", "blobs"),
         (found.temporaries, "temporary file", "temporary files"),
         (found.checkpoints, "checkpoint", "checkpoints"),
+        (found.states, "file of cached states", "files of cached states"),
         (found.logs, "log", "logs"),
     )
     parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]

@@ -238,12 +238,8 @@ def summary(job: "Job") -> str:
 def made(job: "Job") -> list[str]:
     """The experts, or the generation, that came of it."""
     result = job.result or {}
-    names = [
-        result.get("expert"),
-        *(one["expert"] for one in result.get("experts", ())),
-        result.get("generation"),
-    ]
-    return [name for name in names if name is not None]
+    several = [one["expert"] for one in result.get("added", ())]
+    return [name for name in (result.get("expert"), result.get("generation"), *several) if name is not None]
 
 
 def job_json(job: "Job") -> dict[str, Any]:
