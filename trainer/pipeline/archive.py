@@ -189,8 +189,9 @@ class Archive:
         missing = []
         for rows, places in wanted:
             pair = (expert.sha256, rows.dataset.sha256)
-            known = self._answers.setdefault(pair, self._recorded(expert, rows))
-            missing += [(rows, pair, place) for place in sorted({*places} - {*known})]
+            if pair not in self._answers:
+                self._answers[pair] = self._recorded(expert, rows)
+            missing += [(rows, pair, place) for place in sorted({*places} - {*self._answers[pair]})]
             if rows.dataset.task != expert.task:
                 self._strays.setdefault(pair, set()).update(places)
         if missing:

@@ -12,7 +12,7 @@ from tests.trainer.pipeline.steps import Stopped, mood, refit, state, stop_at
 from tests.trainer.samples import QUICK, TASKS, mood_rows, texts, write
 from trainer import MoE, add_task, evaluate, kinds
 from trainer.base_model import BaseModel
-from trainer.pipeline import RetrainedRouter
+from trainer.pipeline import RetrainedRouter, archive
 
 
 def test_a_generation_holds_the_newest_expert_of_each_task(copy: Registry) -> None:
@@ -57,6 +57,45 @@ def test_its_numbers_are_right_for_a_router_that_errs(
     assert report.metrics == made.metrics["test"]
     assert (report.per_task, report.confusion) == (made.per_task, made.confusion)
     assert made.metrics["test"]["routing_accuracy"] < 1
+
+
+def test_a_second_refit_runs_no_base_model_even_for_rows_that_go_astray(
+    registry: Registry, tmp_path: Path, llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = mood_rows()
+    for name, labels in (("one", ("warm", "cold")), ("two", ("yes", "no"))):
+        own = [(text, labels[place % 2]) for place, (text, _) in enumerate(rows)]
+        add_task(registry, write(tmp_path, "mood", rows=own), name=name, base_model=llama, settings=QUICK)
+    first = refit(registry)
+    assert first.metrics["test"]["routing_accuracy"] < 1
+
+    def refuse(*_: object, **__: object) -> BaseModel:
+        raise AssertionError("the base model was asked for")
+
+    monkeypatch.setattr(archive, "fitting_base", refuse)
+    second = refit(registry, seed=1)
+    assert (second.created, second.metrics, second.per_task) == (True, first.metrics, first.per_task)
+
+
+def test_after_a_task_was_added_or_left_out_the_sums_are_those_of_the_pool(
+    added: Path, copy: Registry, tmp_path: Path
+) -> None:
+    """By way of other pools, and from nothing: the same bytes."""
+    for names in (["mood", "pairs"], ["mood", "pairs", "question"], ["pairs", "question"]):
+        found = refit(copy, experts=names, promote=False)
+    with Registry(shutil.copytree(added, tmp_path / "bare")) as bare:
+        wanted = refit(bare, experts=["pairs", "question"], promote=False)
+    assert found.generation.sha256 == wanted.generation.sha256
+
+
+def test_sums_that_are_damaged_are_said_and_made_anew(copy: Registry) -> None:
+    wanted = refit(copy)
+    [kept] = (copy.home / "cache" / "sums").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-3])
+    said: list[str] = []
+    found = refit(copy, seed=1, on_progress=lambda stage, done, total, note: said.append(note))
+    assert found.generation.sha256 == wanted.generation.sha256
+    assert "the kept sums of the router are damaged; they are summed anew" in said
 
 
 def test_the_same_experts_and_settings_are_nothing_to_do(copy: Registry) -> None:
