@@ -220,7 +220,7 @@ def _report(
         notes=[
             f"The database has {(folder / 'registry.db').stat().st_size / 1e6:,.0f} MB; SQLite "
             f"{driver.sqlite_version}, journal {journal_mode()}. Each figure is of {options.calls} calls.",
-            "`busy` is the time that this process computed: what a quiet machine with a fast disk takes.",
+            "`busy` is the time that this process computed, which others on the machine make longer, too.",
         ],
     )
     with drawing(options.plot, title=report.name, across="p95 in ms", up="") as axes:

@@ -4,7 +4,7 @@
 
 A server is started on a home that is made once in `--work`. Each function of its interface that looks at
 something is called over HTTP, and each tab is opened in Chromium (Debian's, as in the tests) until what it
-is about is to be seen. `busy` is the time that the server computed meanwhile: what a quiet machine takes.
+is about is to be seen. `busy` is the time that the server computed meanwhile.
 """
 
 import argparse
