@@ -68,8 +68,12 @@ class Halving:
             InvalidSettingError: memory does not suffice for one row.
         """
         if self.most is not None and len(rows) > self.most:
-            return [found for start in range(0, len(rows), self.most)
-                    for found in self.run(rows[start : start + self.most], work)]  # fmt: skip
+            size = self.most  # It may be halved again on the way.
+            return [
+                found
+                for start in range(0, len(rows), size)
+                for found in self.run(rows[start : start + size], work)
+            ]
         try:
             return work(rows)
         except (RuntimeError, MemoryError) as error:

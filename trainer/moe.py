@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +12,12 @@ from registry.errors import InvalidSettingError, nearest
 from registry.tensors import Tensors, unpack
 from trainer import denormals, experts, generations
 from trainer.bank import Bank, Loan
-from trainer.base_model import BaseModel, Batch, Text, Tokens
+from trainer.base_model import BaseModel, Batch, Text
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
 from trainer.described import from_json
 from trainer.generations import RouterDesign, joined
 from trainer.pool import Chosen, RoutedOnTheWay
-from trainer.predictions import Prediction, Weights
+from trainer.predictions import Asked, Decision, Prediction, Weights, told
 from trainer.progress import Progress, silent
 from trainer.routers import Features, Routing
 from trainer.tasks import Answer
@@ -27,25 +25,6 @@ from trainer.visitors import Taps, pool
 
 WINDOW = 1024
 """Texts that are sorted by length together. Padding is rare then, and the first answers come soon."""
-
-Pair = tuple[str, str | None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One text on its way: as given, and as the base model reads it."""
-
-    pair: Pair
-    tokens: Tokens
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Where the texts of a batch went: slot and margin of each, and the weights `(batch, experts)`."""
-
-    slots: list[int]
-    margins: list[float]
-    weights: np.ndarray
 
 
 class MoE:
@@ -187,7 +166,7 @@ class MoE:
     def _answer(self, asked: Sequence[Asked], forced: int | None) -> list[Prediction | DamagedError]:
         if forced is not None:
             slots = [forced] * len(asked)
-            return self._predictions(asked, slots, self._chosen(asked, slots), None)
+            return told(asked, self._members(slots), self._chosen(asked, slots), None)
         batch = self.base.batch([one.tokens for one in asked])
         with self.bank.loan() as loan:
             decision, final = self._route(loan, batch, joined([one.pair for one in asked]))
@@ -204,7 +183,7 @@ class MoE:
             repeated = self._chosen([asked[row] for row in again], [decision.slots[row] for row in again])
             for row, answer in zip(again, repeated, strict=True):
                 answers[row] = answer
-        return self._predictions(asked, decision.slots, answers, decision)
+        return told(asked, self._members(decision.slots), answers, decision)
 
     def _chosen(self, asked: Sequence[Asked], slots: Sequence[int]) -> list[Answer | DamagedError]:
         """Answers of experts that are known beforehand."""
@@ -221,7 +200,7 @@ class MoE:
             visitor = RoutedOnTheWay(loan, self.router, layers, batch.mask, texts)
             final = self.base.forward(batch, visitor)
             assert visitor.routing is not None
-            return _decided(visitor.routing, loan), final
+            return self._decided(visitor.routing, loan), final
         states = None
         if layers:
             taps = Taps(layers)
@@ -230,7 +209,18 @@ class MoE:
         with denormals.flushed():
             routing: Routing = self.router(Features(states, texts))
         loan.take(routing.slots[:, 0].tolist())
-        return _decided(routing, loan), self.base.forward(batch, Chosen(loan))
+        return self._decided(routing, loan), self.base.forward(batch, Chosen(loan))
+
+    def _decided(self, routing: Routing, loan: Loan) -> Decision:
+        assert self.generation is not None
+        weights = routing.weights[:, 0].numpy(force=True)
+        margins = routing.margin[:, 0].tolist()
+        return Decision(
+            self.generation.name, loan.slots, margins, [Weights(self._tasks, row) for row in weights]
+        )
+
+    def _members(self, slots: Sequence[int]) -> list[Expert]:
+        return [self.experts[slot] for slot in slots]
 
     def _decode(self, loan: Loan, final: Tensor, mask: Tensor) -> list[Answer | DamagedError]:
         pooled = pool(final, mask)
@@ -240,42 +230,6 @@ class MoE:
             kind = experts.task_kind(resident.member.expert)
             found |= zip(rows, kind.answers(outputs.cpu(), resident.member.expert.labels), strict=True)
         return [found.get(row) or loan.damaged[slot] for row, slot in enumerate(loan.slots)]
-
-    def _predictions(
-        self,
-        asked: Sequence[Asked],
-        slots: Sequence[int],
-        answers: Sequence[Answer | DamagedError],
-        decision: Decision | None,
-    ) -> list[Prediction | DamagedError]:
-        found: list[Prediction | DamagedError] = []
-        for row, (one, slot, answer) in enumerate(zip(asked, slots, answers, strict=True)):
-            member = self.experts[slot]
-            if isinstance(answer, DamagedError):
-                found.append(DamagedError(f"{member.name} cannot answer: {answer}"))
-                continue
-            routed = decision is not None and self.generation is not None
-            found.append(
-                Prediction(
-                    text=one.pair[0],
-                    task=member.task,
-                    expert=member.name,
-                    label=answer.label,
-                    probability=answer.probability,
-                    probabilities=answer.probabilities,
-                    weights={member.task: 1.0}
-                    if decision is None
-                    else Weights(self._tasks, decision.weights[row]),
-                    margin=1.0 if decision is None else decision.margins[row],
-                    generation=self.generation.name if routed and self.generation else None,
-                    cut=one.tokens.cut,
-                )
-            )
-        return found
-
-
-def _decided(routing: Routing, loan: Loan) -> Decision:
-    return Decision(loan.slots, routing.margin[:, 0].tolist(), routing.weights[:, 0].numpy(force=True))
 
 
 def _budget() -> int | None:

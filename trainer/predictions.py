@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from registry import DamagedError, Expert
+from trainer.base_model import Tokens
+from trainer.tasks import Answer
+
 
 class Weights(Mapping[str, float]):
     """The router's weight of each task: one short array and shared names, even with a thousand tasks, and a
@@ -21,6 +25,14 @@ class Weights(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def candidates(self, count: int) -> dict[str, float]:
+        """All that are as large as the `count`-th largest."""
+        if count >= len(self._row):
+            return dict(self)
+        least = np.partition(self._row, -count)[-count]
+        names = list(self._tasks)
+        return {names[place]: float(self._row[place]) for place in np.flatnonzero(self._row >= least)}
 
     def __repr__(self) -> str:
         return repr(dict(self))
@@ -51,7 +63,54 @@ class Prediction:
     cut: bool
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One text on its way: as given, and as the base model reads it."""
+
+    pair: tuple[str, str | None]
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where a router sent the texts of a batch: by text the slot, the margin and all weights."""
+
+    generation: str
+    slots: list[int]
+    margins: list[float]
+    weights: list[Weights]
+
+
+def told(
+    asked: Sequence[Asked],
+    experts: Sequence[Expert],
+    answers: Sequence[Answer | DamagedError],
+    decision: Decision | None,
+) -> list[Prediction | DamagedError]:
+    """What comes back for each text of a batch, from the answer of its expert; no decision: it was forced."""
+    found: list[Prediction | DamagedError] = []
+    for row, (one, member, answer) in enumerate(zip(asked, experts, answers, strict=True)):
+        if isinstance(answer, DamagedError):
+            found.append(DamagedError(f"{member.name} cannot answer: {answer}"))
+            continue
+        found.append(
+            Prediction(
+                text=one.pair[0],
+                task=member.task,
+                expert=member.name,
+                label=answer.label,
+                probability=answer.probability,
+                probabilities=answer.probabilities,
+                weights={member.task: 1.0} if decision is None else decision.weights[row],
+                margin=1.0 if decision is None else decision.margins[row],
+                generation=None if decision is None else decision.generation,
+                cut=one.tokens.cut,
+            )
+        )
+    return found
+
+
 def largest(weights: Mapping[str, float], count: int) -> dict[str, float]:
     """The largest weights, from the largest; equal ones by name."""
-    found: Sequence[tuple[str, float]] = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
-    return dict(found[:count])
+    found = weights.candidates(count) if isinstance(weights, Weights) else weights
+    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0]))[:count])

@@ -141,10 +141,12 @@ def echo_prediction(prediction: "Prediction") -> None:
     click.echo(f"  {label}  {bar(share)} {share:.2f}  by {prediction.expert}")
     if prediction.cut:
         click.echo("  longer than the limit: its end was not read")
-    rest = [(task, w) for task, w in prediction.weights.items() if task != prediction.task and w >= 0.005]
+    from trainer.predictions import largest
+
+    nearest = largest(prediction.weights, 4).items()
+    rest = [(task, w) for task, w in nearest if task != prediction.task and w >= 0.005][:3]
     if rest:
-        nearest = sorted(rest, key=lambda pair: -pair[1])[:3]
-        click.echo("  also considered: " + ", ".join(f"{plain(task)} {w:.2f}" for task, w in nearest))
+        click.echo("  also considered: " + ", ".join(f"{plain(task)} {w:.2f}" for task, w in rest))
 
 
 def next_step(command: str) -> None:

@@ -28,7 +28,9 @@ def reporting(*, time_left: bool = True) -> Iterator[Report]:
         *([TimeRemainingColumn()] if time_left else []),
         TextColumn("{task.fields[note]}", markup=False),
     ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    # What is printed meanwhile goes above the bars, unless it goes into a file.
+    shared = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bars:
         stages: dict[str, int] = {}
 
         def report(stage: str, done: int, total: int, note: str) -> None:

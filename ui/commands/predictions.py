@@ -12,8 +12,8 @@ from ui.group import Session, as_json, common_options, pass_session
 if TYPE_CHECKING:
     from trainer.predictions import Prediction
 
-CHUNK = 256
-"""Texts predicted at a time, so that the first answers of a long file appear before its last is computed."""
+WEIGHTS = 10
+"""The largest weights that are printed of a prediction: a pool may have a thousand."""
 
 Text = str | tuple[str, str | None]
 
@@ -47,16 +47,11 @@ def predict(
     from trainer.moe import MoE
     from ui.progress import reporting
 
-    with session.open() as registry, reporting() as report:
-        moe = MoE.load(registry, router, expert=expert, device=device, on_progress=report)
-    for number, chunk in enumerate(_chunks(asked)):
-        predictions = moe.predict(chunk)
-        if session.json:
-            _write_json(predictions, first=number == 0)
-        else:
-            _write_text(predictions)
-    if session.json:
-        click.echo("\n]" if asked else "[]")
+    with reporting() as report:
+        with session.open() as registry:
+            moe = MoE.load(registry, router, expert=expert, device=device, on_progress=report)
+        write = _write_json if session.json else _write_text
+        write(moe.stream(asked, total=len(asked), on_progress=report))
 
 
 def _asked(
@@ -79,12 +74,10 @@ def _asked(
     return [one for one in given if one.strip()] if texts == ("-",) else given
 
 
-def _chunks(asked: Sequence[Text]) -> Iterable[Sequence[Text]]:
-    return (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
-
-
 def prediction_json(prediction: "Prediction") -> dict[str, Any]:
     """What `predict --json` prints for one text."""
+    from trainer.predictions import largest
+
     return {
         "text": prediction.text,
         "task": prediction.task,
@@ -92,19 +85,22 @@ def prediction_json(prediction: "Prediction") -> dict[str, Any]:
         "label": prediction.label,
         "probability": prediction.probability,
         "probabilities": prediction.probabilities,
-        "weights": prediction.weights,
+        "weights": largest(prediction.weights, WEIGHTS),
         "generation": prediction.generation,
         "cut": prediction.cut,
     }
 
 
-def _write_json(predictions: Sequence["Prediction"], *, first: bool) -> None:
-    """One object a line, inside one list that is opened by the first chunk."""
-    lines = [as_json(prediction_json(prediction), indent=None) for prediction in predictions]
-    click.echo(("[\n" if first else ",\n") + ",\n".join(lines), nl=False)
+def _write_json(predictions: Iterable["Prediction"]) -> None:
+    """One object a line, inside one list."""
+    before = "["
+    for prediction in predictions:
+        click.echo(f"{before}\n{as_json(prediction_json(prediction), indent=None)}", nl=False)
+        before = ","
+    click.echo("\n]" if before == "," else "[]")
 
 
-def _write_text(predictions: Sequence["Prediction"]) -> None:
+def _write_text(predictions: Iterable["Prediction"]) -> None:
     from ui import present
 
     for prediction in predictions:

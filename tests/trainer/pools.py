@@ -1,0 +1,86 @@
+"""Pools of experts that were never trained, but published like those that were: what they cost does not
+depend on what they learned."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from registry import Expert, Generation, Registry
+from trainer import generations, kinds
+from trainer.base_model import BaseModel, Text
+from trainer.described import to_json
+from trainer.encoding import encode
+from trainer.experts import ExpertModule, design
+from trainer.generations import RouterDesign
+from trainer.runs import Moment
+
+DESIGN: dict[str, Any] = {
+    "task_kind": "classification",
+    "adapter": "tt_lora",
+    "preset": "default",
+    "rank": None,
+    "alpha": None,
+    "first_layer": 1,
+    "max_length": 32,
+}
+
+
+def publish(
+    registry: Registry, base: BaseModel, task: str, seed: int, labels: int = 2, **changed: Any
+) -> Expert:
+    """One expert of random numbers; `changed`: arguments of `design`."""
+    names = tuple(f"{task} {place}" for place in range(labels))
+    architecture = design(base, labels=names, **(DESIGN | changed))
+    module = ExpertModule(base, architecture, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in module.parameters():
+            value.add_(torch.randn(value.shape, generator=generator), alpha=0.2)
+    registry.add_base_model(base.record)
+    dataset = registry.add_dataset(
+        content=f'{{"label":"{task} 0","split":"train","text":"{task}"}}\n'.encode(),
+        task=task,
+        kind=architecture.task_kind,
+        labels=names,
+        rows={"train": 1, "validation": 0, "test": 0},
+        columns={"text": "text", "label": "label"},
+        source="made",
+        findings=(),
+    )
+    return registry.add_expert(
+        task=task,
+        dataset=dataset.version,
+        base_model=base.record.fingerprint,
+        adapter=architecture.adapter,
+        config={"architecture": to_json(architecture), "training": {}},
+        labels=names,
+        parameters=module.parameter_count,
+        payload=module.pack({"task": task}),
+        settings_key=task,
+        run=Moment.now().run(kind="expert", settings={}, seed=seed, history=[]),
+    )
+
+
+def route(
+    registry: Registry, base: BaseModel, experts: list[Expert], asked: Sequence[Text], seed: int = 0
+) -> Generation:
+    """A generation with a random gate at layer 1, which spreads the texts asked."""
+    family = kinds.load("routers", "noisy_top1")
+    router = family.Router(family.Config(), (1, 2, base.hidden), len(experts))
+    states = encode(base, asked, layers=(1,), max_length=32).features[:, -1]
+    router.centre.copy_(states.mean(0))
+    router.scale.copy_(states.std(0).clamp_min(1e-6))
+    torch.nn.init.normal_(router.gate.weight, generator=torch.Generator().manual_seed(seed))
+    torch.nn.init.zeros_(router.noise.weight)
+    torch.nn.init.zeros_(router.noise.bias)
+    plan = RouterDesign(kind="noisy_top1", kind_config={}, layers=(1,), passes="one", max_length=32)
+    return registry.add_generation(
+        experts=[expert.name for expert in experts],
+        payload=generations.pack(router, {}),
+        run=Moment.now().run(kind="router", settings={}, seed=0, history=[]),
+        router="noisy_top1",
+        config={"router": to_json(plan)},
+        base_model=base.record.fingerprint,
+        parameters=generations.parameter_count(router),
+    )
