@@ -86,12 +86,18 @@ def features_of(
     return found.features
 
 
-def held_out_of(registry: Registry, wanted: FeatureKey, count: int, compute: Callable[[], Tensor]) -> Tensor:
+def held_out_of(
+    registry: Registry,
+    wanted: FeatureKey,
+    count: int,
+    compute: Callable[[], Tensor],
+    cached: Callable[[str], bytes | None],
+) -> Tensor:
     """The features of a dataset's held-out rows, `(count, layers, 2, hidden)`: all that choosing and
     measuring a router reads, so they are kept once more by themselves. `compute` is called where they are
-    not."""
-    name = f"held-out-{wanted.name}"
-    content = registry.features(name)
+    not; `cached` gives what is cached under a name."""
+    name = held_out_name(wanted)
+    content = cached(name)
     if content is not None:
         found = torch.from_numpy(tensor_files.unpack(content)[0]["features"])
         if len(found) == count:
@@ -107,12 +113,19 @@ def keep_answers(
 ) -> None:
     """Cache what an expert answers to each row of a dataset, in its order; None where it was not asked."""
     content = canonical_json(list(answers)).encode()
-    registry.add_features(_answers_name(expert, dataset_sha256), content, {"expert": expert.sha256})
+    registry.add_features(answers_name(expert, dataset_sha256), content, {"expert": expert.sha256})
 
 
-def answers_of(registry: Registry, expert: Expert, dataset: Dataset) -> list[str | None] | None:
+def held_out_name(wanted: FeatureKey) -> str:
+    """Under which the features of a dataset's held-out rows are cached."""
+    return f"held-out-{wanted.name}"
+
+
+def answers_of(
+    cached: Callable[[str], bytes | None], expert: Expert, dataset: Dataset
+) -> list[str | None] | None:
     """What an expert answers to each row of a dataset; None when that is not cached."""
-    content = registry.features(_answers_name(expert, dataset.sha256))
+    content = cached(answers_name(expert, dataset.sha256))
     found: list[str | None] | None = None if content is None else json.loads(content)
     return found
 
@@ -141,5 +154,6 @@ def _strays_name(base_model: str) -> str:
     return f"strays-{base_model}"
 
 
-def _answers_name(expert: Expert, dataset_sha256: str) -> str:
+def answers_name(expert: Expert, dataset_sha256: str) -> str:
+    """Under which an expert's answers to the rows of a dataset are cached."""
     return "answers-" + key(expert=expert.sha256, dataset=dataset_sha256)

@@ -39,6 +39,7 @@ class PoolExamples(Examples):
 
     def __init__(self, archive: Archive, experts: Sequence[Expert], split: str, reading: Reading) -> None:
         self.archive, self.experts, self.split, self.reading = archive, list(experts), split, reading
+        archive.look_up(experts, reading)
         counts = [archive.rows(expert).dataset.rows[split] for expert in experts]
         super().__init__(torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)))
 
