@@ -14,7 +14,7 @@ from tests.browser.visit import TABS, Visit, chromium
 from tests.ui.server.serving import Server, serving
 
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
-DOCUMENTED = {"playground": 760, "router": 1310, "continual-matrix": 800, "lineage": 780}
+DOCUMENTED = {"playground": 760, "router": 1310, "continual-matrix": 800, "lineage": 1000}
 """Tabs of which the documents have a picture, and how much of them in pixels from the top."""
 SETTLED = 1_500
 """Milliseconds in which a page comes to rest: no event says that nothing more will move."""
@@ -80,7 +80,7 @@ def _picture_all(browser: Browser, server: Server, out: Path, theme: str, size: 
 def _use(seen: Visit, title: str) -> None:
     """As somebody would leave the tab: with something on it."""
     if title == "Playground":
-        seen.box("Text").fill("How tall is the oldest tower on the island?")
+        seen.box("Text").fill("What is the capital of Peru ?")
         seen.button("Answer").click()
         seen.pictures().first.wait_for()
     elif title == "Experts":

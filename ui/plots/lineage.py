@@ -8,7 +8,7 @@ from registry.lineage import Edge, Lineage, Node
 from ui.plots.drawing import COLOURS, INK
 from ui.plots.markup import LETTER, document, plain, tag, text
 
-WIDE, HIGH, GAP_X, GAP_Y = 236.0, 58.0, 56.0, 12.0
+WIDE, HIGH, GAP_X, GAP_Y = 264.0, 58.0, 40.0, 12.0
 EDGE, LANE = 16.0, 10.0
 COLUMN = 40
 """Boxes in one column; more are counted in one box at its end."""
