@@ -20,9 +20,12 @@ LABELS = {"ours": "ours", "peft": "peft", "peft_grouped": "peft grouped"}
 
 
 def pace(blocks: Sequence[dict[str, Any]], one: Job) -> dict[str, float]:
-    """Rows a second over everything, by the clock and by processor time. Where training was broken off, the
-    pass that comes before it counts as for all its epochs."""
-    steps = [block for block in blocks if block["steps"]]
+    """Rows a second over everything, by the clock and by processor time.
+
+    Where training was broken off, the pass that comes before it counts with the share of all epochs that was
+    done, and the first block of steps does not count: it warms up.
+    """
+    steps = [block for block in blocks if block["steps"]][0 if one.limit is None else 1 :]
     before = [block for block in blocks if not block["steps"] and block["what"] == "states"]
     after = [block for block in blocks if not block["steps"] and block["what"] == "end"]
     seen = sum(block["rows"] for block in steps)

@@ -50,7 +50,7 @@ def test_several_files_are_one_job_that_tells_what_it_made_of_each(
     assert re.search(r"^ *made +mood@1, topic@1$", run(home, "jobs", "show", "1").out, re.MULTILINE)
     again = run(home, "add-task", *files, *common)
     assert again.out.count("Nothing to do: these rows with these settings are") == 2
-    assert again.out.count("registry retrain-router") == 1
+    assert again.err.count("registry retrain-router") == 1
 
 
 @pytest.mark.parametrize("option", ["--name", "--validation", "--test"])
