@@ -14,7 +14,7 @@ from tests.browser.visit import TABS, Visit, chromium
 from tests.ui.server.serving import Server, serving
 
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
-DOCUMENTED = {"playground": 760, "router": 1310, "continual-matrix": 800, "lineage": 1000}
+DOCUMENTED = {"playground": 900, "router": 1310, "continual-matrix": 800, "lineage": 1000}
 """Tabs of which the documents have a picture, and how much of them in pixels from the top."""
 SETTLED = 1_500
 """Milliseconds in which a page comes to rest: no event says that nothing more will move."""

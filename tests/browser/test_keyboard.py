@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FileChooser, Locator, Page, expect
 
 from tests.browser.visit import TABS, Visit
 from tests.ui.commands import mood_rows, write_csv
@@ -31,6 +31,11 @@ class Keys:
     def __init__(self, seen: Visit) -> None:
         self.seen = seen
         self.page: Page = seen.page
+        self.choosers: list[FileChooser] = []
+        self.page.on("filechooser", self._opened)
+
+    def _opened(self, chooser: FileChooser) -> None:
+        self.choosers.append(chooser)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -56,6 +61,15 @@ class Keys:
         """Presses a button."""
         self.reach(self.seen.button(name), key)
         self.press(by)
+
+    def choose(self, file: Path) -> None:
+        """Opens the system's dialog with the button that has the focus, and answers for it."""
+        self.press("Space")
+        for _ in range(600):
+            if self.choosers:
+                break
+            self.page.wait_for_timeout(100)
+        self.choosers.pop().set_files(file)
 
     def open(self, title: str) -> None:
         """Opens a tab, from anywhere below the tabs."""
@@ -103,9 +117,7 @@ def ask(keys: Keys) -> None:
 def add_a_task_and_cancel_it(keys: Keys, file: Path) -> None:
     keys.open("Add a task")
     keys.reach(keys.page.locator("[role=tabpanel]:visible button[aria-label*='upload']").first)
-    with keys.page.expect_file_chooser() as chooser:
-        keys.press("Space")
-    chooser.value.set_files(file)
+    keys.choose(file)
     keys.seen.shows("What was found", "120 rows can be taken")
     epochs = keys.page.get_by_label("Epochs at most").locator("visible=true")
     keys.reach(epochs)
