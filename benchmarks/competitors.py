@@ -27,7 +27,7 @@ class Job:
     Attributes:
         who: `ours`, `peft` (LoRA, its batches in random order) or `peft_grouped` (of about equal length).
         first_layer: that adapters change.
-        limit: steps after which it is broken off, for timing alone; None for the whole training.
+        limit: steps after which it is broken off; None for the whole training.
     """
 
     who: str
@@ -48,9 +48,9 @@ class Job:
     @property
     def name(self) -> str:
         """Under which its result is kept; equal names, equal results."""
-        rows = self.data.stem
-        steps = "" if self.limit is None else f"-limit{self.limit}"
-        return f"{self.who}-k{self.first_layer}-{rows}-e{self.epochs}-seed{self.seed}{steps}"
+        how = f"b{self.batch_size}-l{self.max_length}-e{self.epochs}-t{self.threads}-s{self.seed}"
+        model = Path(self.base_model).name
+        return f"{self.who}-k{self.first_layer}-{self.data.stem}-{model}-{how}-{self.limit or 'all'}"
 
 
 class BrokenOff(BaseException):
@@ -58,10 +58,7 @@ class BrokenOff(BaseException):
 
 
 class Turns:
-    """What a competitor calls after each step; every so many it reports and waits for its next turn.
-
-    A report holds rows and steps since the last, wall-clock and processor seconds, and what was done.
-    """
+    """What a competitor calls after each step; every so many it reports and waits for its next turn."""
 
     def __init__(self, pipe: Connection, job: Job) -> None:
         self._pipe = pipe

@@ -154,6 +154,24 @@ def halved(base: BaseModel) -> Iterator[None]:
         base.model.to(torch.float32)
 
 
+def beside_bare(
+    report: measure.Report, options: argparse.Namespace, part: str, count: int, runs: Mapping[str, Run]
+) -> measure.Runs:
+    """Time what runs on one batch of `count` texts, in turns, and put it into the table."""
+    seconds = measure.interleave(runs, options.repeats, name=f"{part}, batch {count}")
+    report.table += [
+        {
+            "part": part,
+            "batch": count,
+            "form": name,
+            "ms": measure.spread([1000 * second for second in seconds[name]]),
+            "over bare": measure.ratio(seconds, name, "bare"),
+        }
+        for name in runs
+    ]
+    return seconds
+
+
 @torch.no_grad()
 def latency(base: BaseModel, options: argparse.Namespace, report: measure.Report) -> None:
     """One forward in each form, for each batch size."""
@@ -176,17 +194,7 @@ def latency(base: BaseModel, options: argparse.Namespace, report: measure.Report
                 for name, visitor in forms.items()
             }
             runs["merged"] = lambda batch=batch: base.forward(batch)
-            seconds = measure.interleave(runs, options.repeats, name=f"latency, batch {count}")
-            report.table += [
-                {
-                    "part": "latency",
-                    "batch": count,
-                    "form": name,
-                    "ms": measure.spread([1000 * second for second in seconds[name]]),
-                    "over bare": measure.ratio(seconds, name, "bare"),
-                }
-                for name in runs
-            ]
+            seconds = beside_bare(report, options, "latency", count, runs)
             for name in ("factors", "reconstruction"):
                 report.ratios[f"contraction_over_{name}_batch_{count}"] = measure.ratio(
                     seconds, "contraction", name
@@ -212,20 +220,10 @@ def routed(base: BaseModel, options: argparse.Namespace, report: measure.Report)
             "bare": lambda batch=batch: base.forward(batch),
             "routed": lambda asked=asked: moe._answer(asked, None),
         }
-        seconds = measure.interleave(runs, options.repeats, name=f"routed, batch {count}")
+        seconds = beside_bare(report, options, f"routed over {options.experts}", count, runs)
         report.ratios[f"routed_over_bare_{options.experts}_batch_{count}"] = measure.ratio(
             seconds, "routed", "bare"
         ).median
-        report.table += [
-            {
-                "part": f"routed over {options.experts}",
-                "batch": count,
-                "form": name,
-                "ms": measure.spread([1000 * second for second in seconds[name]]),
-                "over bare": measure.ratio(seconds, name, "bare"),
-            }
-            for name in runs
-        ]
     registry.close()
 
 

@@ -18,6 +18,7 @@ times a few steps of one seed and measures no accuracy.
 
 import argparse
 import csv
+import hashlib
 import json
 import math
 import os
@@ -141,9 +142,15 @@ def sample(path: Path, rows: int, target: Path, most_words: float = math.inf) ->
     return target
 
 
+def kept_in(group: Sequence[Job], folder: Path) -> Path:
+    """The file of a group's results."""
+    names = "+".join(one.name for one in group)
+    return folder / f"{group[0].task}-{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
+
+
 def results(group: Sequence[Job], folder: Path) -> list[dict[str, Any]]:
     """What came of a group: kept from an earlier call, or measured now."""
-    path = folder / ("+".join(one.name for one in group) + ".json")
+    path = kept_in(group, folder)
     if not path.exists():
         measure.tell(f"training in turns: {', '.join(one.name for one in group)}")
         found = run_in_turns(group)

@@ -91,7 +91,7 @@ def test_finished_groups_are_kept_and_told_without_training_again(
     options.layers, options.default_k = 4, 1
     torch.set_num_threads(1)
     for group in training.groups(options):
-        path = tmp_path / "work" / "training" / ("+".join(one.name for one in group) + ".json")
+        path = training.kept_in(group, tmp_path / "work" / "training")
         path.parent.mkdir(parents=True, exist_ok=True)
         made = [
             {
