@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui.browser.opening import FIELDS, table
+from ui.browser.opening import FIELDS, filled, table
 from ui.browser.pictures import file_of
 from ui.browser.shared import command, same_as
 from ui.plots import confusion as plot
@@ -18,7 +18,8 @@ from ui.views.routers import METRICS
 GATE = ("task", "rows", "before", "after", "lost", "gained", "p", "passed")
 PAIRS = ("rows of", "sent to", "rows", "share")
 PAIRS_SHOWN = 200
-BY_TASK = ("22%", "26%", "26%", "26%")
+BY_TASK = (130, 150, 150, 150)
+OF_GATE = (160, 80, 90, 90, 80, 90, 90, 90)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ def components() -> tuple[list[gr.components.Component], Mixed]:
             "Test rows by task", "task", *(name.replace("_", " ") for name in METRICS), widths=BY_TASK
         )
     verdict = gr.Textbox(label="What the gate said", interactive=False)
-    gate = table("The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250)
+    gate = table(
+        "The gate, the largest loss first", *GATE, numbers=("rows", "lost", "gained"), height=250,
+        widths=OF_GATE, empty=False,
+    )  # fmt: skip
     heat = gr.Image(
         label="Where test rows were sent: click a field to read the texts",
         alt_text="Heat map of where test rows were sent; the list below tells the same in words",
@@ -65,7 +69,7 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any], pictures: Path) -
             for task, measured in found["per_task"].items()
         ],
         _verdict(gate),
-        [] if gate is None else _gate(gate),
+        filled([] if gate is None else _gate(gate)),
         file_of(plot.draw(mixed) if mixed["tasks"] else None, pictures),
         gr.Dropdown([_choice(pair) for pair in mixed["pairs"][:PAIRS_SHOWN]], value=None),
         [
@@ -93,7 +97,7 @@ def line(one: Mapping[str, Any]) -> list[Any]:
 
 def blank() -> list[Any]:
     """What they show when there is no generation."""
-    return [[], [], "", [], None, gr.Dropdown([], value=None), [], "", ""]
+    return [[], [], "", filled([]), None, gr.Dropdown([], value=None), [], "", ""]
 
 
 def _choice(pair: Mapping[str, Any]) -> tuple[str, str]:

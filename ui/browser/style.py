@@ -5,7 +5,7 @@ import gradio as gr
 CSS = """
 .gradio-container { color-scheme: light; }
 .dark .gradio-container { color-scheme: dark; --color-accent: var(--primary-400); }
-.gradio-container :focus-visible {
+.gradio-container.gradio-container :focus-visible:focus-visible {
   outline: 3px solid #d97706 !important; outline-offset: 2px;
 }
 .gradio-container input::placeholder, .gradio-container textarea::placeholder { opacity: 1; }
@@ -15,7 +15,8 @@ CSS = """
 .drawn a { text-decoration: none; }
 .drawn a:focus-visible rect, .drawn a:hover rect { stroke-width: 4; }
 """
-"""Pictures follow `color-scheme`: somebody may choose dark whatever the system says."""
+"""Selectors are doubled where Gradio's own, which take the frame away, would else weigh more. Pictures follow
+`color-scheme`: somebody may choose dark whatever the system says."""
 
 
 def theme() -> gr.themes.Base:

@@ -20,7 +20,7 @@ TITLE = "Lineage"
 PLACE = 70
 SHORT = 12
 """Letters of a fingerprint that tell base models apart."""
-BOXES = ("35%", "20%", "45%")
+BOXES = (190, 110, 290)
 MOST = 200
 """Boxes in the table and lines of the tree: with thousands the page would be busy for seconds."""
 EMPTY = "There is nothing to trace yet. Add a first task in the tab *Add a task*; its lineage will be here."
