@@ -8,9 +8,10 @@ converted.
 from trainer.data.files import task_name
 from trainer.data.labels import check_labels
 from trainer.data.preview import Preview, preview
-from trainer.data.reading import TaskKindModule, read_table, read_task, read_texts
+from trainer.data.reading import TaskKindModule, read_table, read_task
 from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.tables import Table
+from trainer.data.texts import read_texts
 
 __all__ = [
     "SPLITS",

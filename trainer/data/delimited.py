@@ -12,7 +12,8 @@ from trainer.data.tables import (
     check_columns,
     check_size,
     control_finding,
-    decoded_lines,
+    decoded,
+    lines_of,
 )
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -26,17 +27,15 @@ def parse_delimited(content: bytes, source: str) -> Table:
     Raises:
         DataRefusedError: anything that two readers could understand differently, with the line.
     """
-    lines = decoded_lines(content, source)
-    header, header_line = _header(lines, source)
-    delimiter = _delimiter(header, source, header_line)
-    columns = check_columns(_header_cells(header, delimiter, source, header_line), source, header_line)
-    body = _Body(source, delimiter, len(columns), header_line)
-    body.read(lines)
-    if not body.rows:
-        raise refusal(source, header_line, "no rows after the header")
-    findings = [f"cells are separated by {_DELIMITERS[delimiter]}"] if len(columns) > 1 else []
-    findings += body.findings() + control_finding(content)
-    return Table(source=source, columns=columns, rows=body.rows, lines=body.lines, findings=tuple(findings))
+    reader = DelimitedReader(decoded(lines_of(content), source), source)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for cells, line in reader.rows():
+        check_size(cells, source, line, len(rows) + 1)
+        rows.append(cells)
+        lines.append(line)
+    findings = reader.findings() + control_finding(content)
+    return Table(source=source, columns=reader.columns, rows=rows, lines=lines, findings=tuple(findings))
 
 
 def _header(lines: Iterator[str], source: str) -> tuple[str, int]:
@@ -70,53 +69,67 @@ def _header_cells(header: str, delimiter: str, source: str, line: int) -> list[s
         raise refusal(source, line, _explained(error, spans_lines=False)) from None
 
 
-class _Body:
-    """The rows below the header as they are read, and what was noticed on the way."""
+class DelimitedReader:
+    """The header, and the rows below it one by one; keeps none of them.
 
-    def __init__(self, source: str, delimiter: str, width: int, header_line: int) -> None:
-        self.source, self.delimiter, self.width, self.header_line = source, delimiter, width, header_line
-        self.rows: list[list[str]] = []
-        self.lines: list[int] = []
-        self.blank: list[int] = []
-        self.broken: list[int] = []
-        self.quotes = 0
+    Attributes:
+        columns: as the first line that is not blank names them; header_line: where it stands.
+    """
 
-    def read(self, lines: Iterator[str]) -> None:
-        """Take all rows; `csv` counts the lines it was given, the header was not among them."""
-        reader = csv.reader(self._counted(lines), delimiter=self.delimiter, strict=True)
+    def __init__(self, lines: Iterator[str], source: str) -> None:
+        self.source, self._lines = source, lines
+        header, self.header_line = _header(lines, source)
+        self.delimiter = _delimiter(header, source, self.header_line)
+        names = _header_cells(header, self.delimiter, source, self.header_line)
+        self.columns = check_columns(names, source, self.header_line)
+        self.width = len(self.columns)
+        self._count = self._last = self._blank = self._broken = self._first_broken = self._quotes = 0
+
+    def rows(self) -> Iterator[tuple[list[str], int]]:
+        """The cells of each row and the line at which it starts, once.
+
+        Raises:
+            DataRefusedError: a row that two readers could understand differently, or no row.
+        """
+        # `csv` counts the lines it was given, the header was not among them.
+        reader = csv.reader(self._counted(self._lines), delimiter=self.delimiter, strict=True)
         start = self.header_line + 1
         try:
             for cells in reader:
-                self._take(cells, start)
+                if self._takes(cells, start):
+                    yield cells, start
                 if self.header_line + reader.line_num > start:
-                    self.broken.append(start)
+                    self._broken += 1
+                    self._first_broken = self._first_broken or start
                 start = self.header_line + reader.line_num + 1
         except csv.Error as error:
             spans_lines = self.header_line + reader.line_num > start
             raise refusal(self.source, start, _explained(error, spans_lines)) from None
+        if not self._count:
+            raise refusal(self.source, self.header_line, "no rows after the header")
 
     def _counted(self, lines: Iterator[str]) -> Iterator[str]:
         for line in lines:
-            self.quotes += line.count('"')
+            self._quotes += line.count('"')
             yield line
 
-    def _take(self, cells: list[str], line: int) -> None:
+    def _takes(self, cells: list[str], line: int) -> bool:
+        """Whether this is a row; a blank line is none."""
         if not cells:
-            self.blank.append(line)
-            return
+            self._blank = self._blank or line
+            return False
         if len(cells) != self.width:
             raise refusal(self.source, line, self._ragged(len(cells)))
-        if self.width == 1 and self.blank:
+        if self.width == 1 and self._blank:
             raise refusal(
-                self.source, self.blank[0], "a blank line between rows of one column could be an empty cell;"
+                self.source, self._blank, "a blank line between rows of one column could be an empty cell;"
                 " remove it",
             )  # fmt: skip
         # A quote lost or added anywhere leaves some row with an odd number, so no such damage goes unnoticed.
-        if self.quotes % 2:
+        if self._quotes % 2:
             raise refusal(self.source, line, f"an odd number of quotes; {_QUOTING}")
-        check_size(cells, self.source, line, len(self.rows) + 1)
-        self.rows.append(cells)
-        self.lines.append(line)
+        self._count, self._last = self._count + 1, line
+        return True
 
     def _ragged(self, found: int) -> str:
         cells = "1 cell" if found == 1 else f"{found:,} cells"
@@ -125,13 +138,13 @@ class _Body:
         return f"{cells} where the header names {columns}{hint}"
 
     def findings(self) -> list[str]:
-        """What was noticed, for a person."""
-        found = []
-        if self.blank and self.blank[0] < self.lines[-1]:
-            found.append(f"blank lines between rows were skipped (first: line {self.blank[0]})")
-        if self.broken:
-            found.append(f"line breaks inside quotes are kept, rows: {len(self.broken):,}"
-                         f" (first: line {self.broken[0]})")  # fmt: skip
+        """What was noticed in all rows, for a person."""
+        found = [f"cells are separated by {_DELIMITERS[self.delimiter]}"] if self.width > 1 else []
+        if 0 < self._blank < self._last:
+            found.append(f"blank lines between rows were skipped (first: line {self._blank})")
+        if self._broken:
+            found.append(f"line breaks inside quotes are kept, rows: {self._broken:,}"
+                         f" (first: line {self._first_broken})")  # fmt: skip
         return found
 
 

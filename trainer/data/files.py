@@ -4,12 +4,14 @@ import codecs
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from registry.errors import NotFoundError, nearest
 from trainer.data.refusals import quoted, refusal
 
 MAX_BYTES = 50_000_000
+_LONGEST_LINE = MAX_BYTES
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _PACKED_NAMES = {
@@ -35,21 +37,53 @@ def read_utf8(path: str | os.PathLike[str]) -> bytes:
     """The content of a text file as valid-looking UTF-8 bytes, without its byte order mark.
 
     UTF-16 with a byte order mark is converted. UTF-8 itself is checked where the lines are read
-    (`trainer.data.tables.decoded_lines`), which knows the line number.
+    (`trainer.data.tables.decoded`), which knows the line number.
 
     Raises:
         NotFoundError: there is no such file.
         DataRefusedError: a URL, a directory, a packed or too large file, or one that cannot be read.
     """
     source = os.fspath(path)
+    _check_name(source)
+    content = read_bytes(source)
+    _check_start(content, source)
+    return _without_mark(content, source)
+
+
+def large_lines(source: str) -> Iterator[bytes]:
+    """The lines of a text file that is too large to be kept, with their ends, without its byte order mark.
+
+    Raises:
+        DataRefusedError: a packed file, one that cannot be read, another encoding than UTF-8, or a line that
+            is longer than any row can be.
+    """
+    _check_name(source)
+    try:
+        with Path(source).open("rb") as file:
+            line, number = file.readline(_LONGEST_LINE), 1
+            _check_start(line, source)
+            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise refusal(source, 1, "UTF-16, and too large to be converted; save the file as UTF-8")
+            line = _without_mark(line, source)
+            while line:
+                if len(line) >= _LONGEST_LINE:
+                    raise refusal(source, number, "a line without end; end lines with LF or CRLF")
+                yield line
+                line, number = file.readline(_LONGEST_LINE), number + 1
+    except OSError as error:
+        raise refusal(source, None, f"cannot be read: {error.strerror}") from None
+
+
+def _check_name(source: str) -> None:
     if Path(source).suffix.lower() in _PACKED_NAMES:
         raise refusal(source, None, "not a text file by its name; unpack it to .csv, .tsv or .jsonl first")
-    content = read_bytes(source)
+
+
+def _check_start(content: bytes, source: str) -> None:
     for magic, name in _PACKED_MAGIC.items():
         if content.startswith(magic):
             todo = "name it .parquet" if name == "parquet" else "unpack it to .csv, .tsv or .jsonl first"
             raise refusal(source, None, f"holds {name} data, not text; {todo}")
-    return _without_mark(content, source)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -1,10 +1,10 @@
 """JSON Lines, read strictly: one flat object a line, the same keys in each."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from trainer.data.refusals import listed, quoted, refusal
-from trainer.data.tables import Table, check_columns, check_size, control_finding, decoded_lines
+from trainer.data.tables import Table, check_columns, check_size, control_finding, decoded, lines_of
 
 
 class _Literal(str):
@@ -22,31 +22,53 @@ def parse_jsonl(content: bytes, source: str) -> Table:
     Raises:
         DataRefusedError: anything else, with the line.
     """
-    columns: tuple[str, ...] = ()
-    literal: dict[str, bool] = {}
+    reader = JsonLinesReader(decoded(lines_of(content), source), source)
     rows: list[list[str]] = []
     lines: list[int] = []
-    for number, line in enumerate(decoded_lines(content, source), start=1):
-        if not line.strip():
-            continue
-        record = _record(line, source, number)
-        if not columns:
-            columns = check_columns(list(record), source, number)
-            literal = {name: isinstance(value, _Literal) for name, value in record.items()}
-        _check_same(record, columns, literal, source, number)
-        cells = [str(record[name]) for name in columns]
+    for cells, number in reader.rows():
         check_size(cells, source, number, len(rows) + 1)
         rows.append(cells)
         lines.append(number)
-    if not rows:
-        raise refusal(source, 1, "no rows: the file is empty")
-    findings = [
-        f"column {quoted(name)} holds JSON numbers or true/false, taken as the text they are written with"
-        for name in columns
-        if literal[name]
-    ]
-    findings += control_finding(content)
-    return Table(source=source, columns=columns, rows=rows, lines=lines, findings=tuple(findings))
+    findings = reader.findings() + control_finding(content)
+    return Table(source=source, columns=reader.columns, rows=rows, lines=lines, findings=tuple(findings))
+
+
+class JsonLinesReader:
+    """The objects of a file one by one; keeps none of them.
+
+    Attributes:
+        columns: the keys of the first; header_line: where it stands.
+    """
+
+    def __init__(self, lines: Iterator[str], source: str) -> None:
+        self.source = source
+        self._lines = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+        self.header_line, first = next(self._lines, (0, ""))
+        if not first:
+            raise refusal(source, 1, "no rows: the file is empty")
+        self._first = _record(first, source, self.header_line)
+        self.columns = check_columns(list(self._first), source, self.header_line)
+        self._literal = {name: isinstance(value, _Literal) for name, value in self._first.items()}
+
+    def rows(self) -> Iterator[tuple[list[str], int]]:
+        """The cells of each object, in the order of the columns, and its line; once.
+
+        Raises:
+            DataRefusedError: an object that is not like the first.
+        """
+        yield [str(self._first[name]) for name in self.columns], self.header_line
+        for number, line in self._lines:
+            record = _record(line, self.source, number)
+            _check_same(record, self.columns, self._literal, self.source, number)
+            yield [str(record[name]) for name in self.columns], number
+
+    def findings(self) -> list[str]:
+        """What was noticed, for a person."""
+        return [
+            f"column {quoted(name)} holds JSON numbers or true/false, taken as the text they are written with"
+            for name in self.columns
+            if self._literal[name]
+        ]
 
 
 def _record(line: str, source: str, number: int) -> dict[str, str]:

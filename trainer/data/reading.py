@@ -18,7 +18,8 @@ from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.splits import assign_splits, check_labels_in_train, named_split, position
 from trainer.data.tables import Table
 
-_JSON_NAMES = {".jsonl", ".ndjson", ".json"}
+JSON_NAMES = {".jsonl", ".ndjson", ".json"}
+"""Endings of files that are read as JSON Lines."""
 
 
 class TaskKindModule(Protocol):
@@ -56,24 +57,8 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     ending = Path(source).suffix.lower()
     if ending == ".parquet":
         return parse_parquet(read_bytes(source), source)
-    parse = parse_jsonl if ending in _JSON_NAMES else parse_delimited
+    parse = parse_jsonl if ending in JSON_NAMES else parse_delimited
     return parse(read_utf8(source), source)
-
-
-def read_texts(
-    path: str | os.PathLike[str], *, text: str | None = None, text_pair: str | None = None
-) -> list[tuple[str, str | None]]:
-    """The texts (and pairs) of a file to be answered, in order; other columns are not looked at.
-
-    Raises:
-        NotFoundError: no such file or column.
-        DataRefusedError: as `read_table`, or no column is known as the text, or a text is empty.
-    """
-    table = read_table(path)
-    roles = assign_columns(table, ("text",), ("text_pair",), {"text": text, "text_pair": text_pair})
-    rows = _rows(table, roles, "test")
-    check_inputs(rows, tuple(roles))
-    return [(row.text, row.text_pair) for row in rows]
 
 
 def read_task(

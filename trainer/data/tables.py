@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trainer.data.refusals import quoted, refusal
@@ -33,14 +33,21 @@ class Table:
     findings: tuple[str, ...] = ()
 
 
-def decoded_lines(content: bytes, source: str) -> Iterator[str]:
-    """The lines of UTF-8 bytes with their ends kept; lone CR ends a line only where no LF exists.
+def lines_of(content: bytes) -> Iterator[bytes]:
+    """The lines of a whole file with their ends kept; lone CR ends a line only where no LF exists."""
+    if b"\n" in content or b"\r" not in content:
+        return iter(io.BytesIO(content))
+    return (match.group() for match in re.finditer(rb"[^\r]*\r|[^\r]+\Z", content))
+
+
+def decoded(lines: Iterable[bytes], source: str) -> Iterator[str]:
+    """Lines of UTF-8 bytes as text.
 
     Raises:
         DataRefusedError: bytes that are not UTF-8, or a NUL, with the line.
     """
     offset = 0
-    for number, raw in enumerate(_raw_lines(content), start=1):
+    for number, raw in enumerate(lines, start=1):
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -54,12 +61,6 @@ def decoded_lines(content: bytes, source: str) -> Iterator[str]:
             raise refusal(source, number, "a NUL character; remove it")
         offset += len(raw)
         yield line
-
-
-def _raw_lines(content: bytes) -> Iterator[bytes]:
-    if b"\n" in content or b"\r" not in content:
-        return iter(io.BytesIO(content))
-    return (match.group() for match in re.finditer(rb"[^\r]*\r|[^\r]+\Z", content))
 
 
 def check_columns(columns: list[str], source: str, line: int | None) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ def check_columns(columns: list[str], source: str, line: int | None) -> tuple[st
 
 
 def check_size(cells: list[str], source: str, line: int, count: int) -> None:
-    """Refuse the `count`-th row when it is one too many or holds an overlong cell."""
+    """Refuse the `count`-th row when it is one too many to be kept or holds an overlong cell."""
     if count > MAX_ROWS:
         raise refusal(source, line, f"more than {MAX_ROWS:,} rows, the most that are read")
     if max(map(len, cells)) > MAX_CELL:

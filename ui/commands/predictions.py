@@ -10,6 +10,7 @@ from ui.commands.jobs import detach_option, finish
 from ui.group import Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
+    from trainer.data.texts import Texts
     from trainer.predictions import Prediction
 
 WEIGHTS = 10
@@ -56,7 +57,7 @@ def predict(
 
 def _asked(
     texts: tuple[str, ...], data: str | None, text: str | None, text_pair: str | None
-) -> Sequence[Text]:
+) -> "Sequence[Text] | Texts":
     """The texts of the arguments, of stdin or of the file; exactly one of the three."""
     if bool(texts) == (data is not None):
         raise click.UsageError("give either texts, a single - for stdin, or --data FILE")

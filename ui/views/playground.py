@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from registry import Registry
@@ -118,7 +118,7 @@ def checked(text: str, pair: str | None = None) -> tuple[str, str | None]:
     return text, pair if pair and pair.strip() else None
 
 
-def check_count(texts: Sequence[object]) -> None:
+def check_count(texts: Sized) -> None:
     """Raises InvalidSettingError when there are more texts than are answered while somebody waits."""
     if len(texts) > MOST_ROWS:
         raise InvalidSettingError(

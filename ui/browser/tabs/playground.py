@@ -216,7 +216,7 @@ def answer_file(context: Context, file: str, generation: str | None) -> list[dic
     except (DataRefusedError, NotFoundError) as error:
         raise DataRefusedError(told_by_name(error, file)) from None
     view.check_count(texts)
-    return [view.answer(one) for one in _ask(context, texts, generation, None)]
+    return [view.answer(one) for one in _ask(context, list(texts), generation, None)]
 
 
 def _choice(first: str, label: str, info: str | None = None) -> gr.Dropdown:
