@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from registry import Registry
-from registry.disk import private_folder, sync_folder
-from registry.errors import DamagedError, InvalidSettingError, StorageError
+from registry.disk import private_folder, storage_errors, sync_folder
+from registry.errors import DamagedError, InvalidSettingError
 from registry.faults import fault
 from trainer.settings import key
 
@@ -155,7 +155,7 @@ class StateFile:
                 self.path.unlink(missing_ok=True)
                 raise DamagedError("The cached states of these rows were damaged or of another version.")
             os.utime(self.path)
-        except FileNotFoundError:
+        except OSError:  # Not there, or not to be read: a cache is worth no error.
             return None
         return self._map(self.path)
 
@@ -177,29 +177,26 @@ class StateFile:
         assert self._descriptor is not None
         content = _as_numpy(states.to(self._dtype).contiguous())
         place = self._begin + self._starts[row] * content[0].nbytes
-        try:
+        with storage_errors("write", self._partial):
             os.pwrite(self._descriptor, content.tobytes(), place)
-        except OSError as reason:
-            self.discard()
-            raise StorageError(
-                f"cannot write {self._partial}: {reason.strerror}; REGISTRY_STATES_GIB=0 does without it"
-            ) from reason
 
     def end(self) -> Tensor:
         """What was written, mapped; not yet found by others."""
         assert self._descriptor is not None
-        os.pwrite(self._descriptor, self._lengths.tobytes(), _HEADER)
-        os.pwrite(self._descriptor, self._header(_checksum(self._partial)), 0)
+        with storage_errors("write", self._partial):
+            os.pwrite(self._descriptor, self._lengths.tobytes(), _HEADER)
+            os.pwrite(self._descriptor, self._header(_checksum(self._partial)), 0)
         return self._map(self._partial)
 
     def publish(self) -> None:
         """Let others find it, in one step: a kill leaves the whole file or none."""
         assert self._descriptor is not None
         fault("states.written")
-        os.fsync(self._descriptor)
-        self._close()
-        self._partial.replace(self.path)
-        sync_folder(self.path.parent)
+        with storage_errors("write", self.path):
+            os.fsync(self._descriptor)
+            self._close()
+            self._partial.replace(self.path)
+            sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Forget what was written."""
