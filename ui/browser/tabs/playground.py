@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from registry import Registry, measured
-from registry.errors import DataRefusedError, NotFoundError
+from registry.errors import DamagedError, DataRefusedError, NotFoundError
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import table, when_opened
@@ -136,7 +136,12 @@ def _ask(
     name = context.registry().expert(expert).name
     default = generation or view.default_pool(context.registry())
     if default is not None and name in context.registry().generation(default).experts:
-        return context.moe(default).predict(texts, expert=name)
+        try:
+            return context.moe(default).predict(texts, expert=name)
+        except DamagedError:
+            if generation is not None:
+                raise
+            return context.moe(expert=name).predict(texts)  # The damaged file may be that of another expert.
     if generation is not None:
         raise NotFoundError(f"expert {name} is not in the pool of {generation}; ask it without a generation")
     return context.moe(expert=name).predict(texts)
