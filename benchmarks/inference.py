@@ -31,6 +31,7 @@ from trainer.moe import Asked, MoE, thawed
 BATCH = 32
 PEFT_EXPERTS = 16
 LOADS = 200
+WARM_UP = 2
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.report = options, Report("Inference")
         self.base = BaseModel.load(options.base_model)
-        asked = max(options.experts) + BATCH
+        asked = max(max(options.experts) + BATCH, (options.repeats + WARM_UP) * BATCH)
         self.rows = mixtures.mixed_rows(options.data, max(asked, options.rows))
         self.registry, made = mixtures.home(
             options.work / f"mixture-{self.base.record.name}", self.base, options.experts, self.rows[:asked]
@@ -69,7 +70,7 @@ class Bench:
 
     def batches(self) -> None:
         """The same batches by everybody, run by run in turns."""
-        count = self.options.repeats + 2
+        count = self.options.repeats + WARM_UP
         given = [self.rows[start : start + BATCH] for start in range(0, count * BATCH, BATCH)]
         tokens = [self.base.tokenize(rows, mixtures.MAX_LENGTH) for rows in given]
         ready = [self.base.batch(one) for one in tokens]
@@ -86,13 +87,14 @@ class Bench:
             runs = measure.interleave(
                 {name: _in_turn(run) for name, run in competitors.items()},
                 self.options.repeats,
+                warm_up=WARM_UP,
                 name="batches",
             )
         self._batches_told(runs, ready)
 
     def _add_peft(self, competitors: dict[str, Callable[[int], object]], ready: Sequence[Batch]) -> None:
         modules = self._experts(PEFT_EXPERTS)
-        slots = [place % PEFT_EXPERTS for place in range(BATCH)]
+        slots = [place % len(modules) for place in range(BATCH)]
         for name, first in (("same layers", modules[0].architecture.first_layer), ("all layers", 0)):
             mixed = MixedLora(self.base, modules, first=first)
 
@@ -198,11 +200,11 @@ class Bench:
     def _memory_elsewhere(self, size: int) -> int:
         command = [sys.executable, "-m", "benchmarks.inference", "--memory-of", str(size), "--rows", "1"]
         command += ["--data", str(self.options.data), "--work", str(self.options.work)]
-        command += ["--experts", *map(str, self.options.experts)]
+        command += ["--experts", *map(str, self.options.experts), "--repeats", str(self.options.repeats)]
         if self.options.base_model:
             command += ["--base-model", self.options.base_model]
         tell(f"memory with {size} experts")
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     def memory_with(self, size: int) -> int:
         """Bytes of this process after texts went to every expert."""
