@@ -41,6 +41,7 @@ def zipped() -> bytes:
         (lzma.compress(ROWS), "xz"),
         (b"SQLite format 3\0" + b"\0" * 20, "SQLite"),
     ],
+    ids=["gzip", "zip", "bzip2", "xz", "sqlite"],  # The bytes hold the time: no two processes make the same.
 )
 def test_packed_content_is_refused_whatever_its_name(content: bytes, named: str, tmp_path: Path) -> None:
     path = tmp_path / "task.csv"
