@@ -22,7 +22,7 @@ from transformers import AutoModel
 from benchmarks import measure, mixtures
 from benchmarks.measure import Report, Runs, Spread, spread, tell
 from benchmarks.mixed_lora import MixedLora
-from benchmarks.paper import PaperMoE
+from benchmarks.paper import PaperMoE, published
 from registry import Generation
 from trainer import denormals, sources
 from trainer.base_model import BaseModel, Batch
@@ -107,8 +107,9 @@ class Bench:
     def _add_paper(self, competitors: dict[str, Callable[[int], object]], ready: Sequence[Batch]) -> None:
         for size in self.options.experts:
             modules = self._experts(size)
-            form = PaperMoE(self.base, modules)
-            competitors[f"paper {size}, contraction"] = lambda turn, form=form: form.answer(ready[turn])
+            forms = {"as published": published(self.base, size), "spared": PaperMoE(self.base, modules)}
+            for name, form in forms.items():
+                competitors[f"paper {size}, {name}"] = lambda turn, form=form: form.answer(ready[turn])
             if size == min(self.options.experts):
                 dense = PaperMoE(self.base, modules, reconstruct=True)
                 competitors[f"paper {size}, reconstruction"] = lambda turn, form=dense: form.answer(
@@ -138,7 +139,8 @@ class Bench:
         ratios = self.report.ratios
         for size in self.options.experts:
             ratios[f"routed_over_bare_{size}"] = medians(f"routed {size}", "bare")
-            ratios[f"paper_over_routed_{size}"] = medians(f"paper {size}, contraction", f"routed {size}")
+            for name, key in (("as published", "paper"), ("spared", "paper_spared")):
+                ratios[f"{key}_over_routed_{size}"] = medians(f"paper {size}, {name}", f"routed {size}")
         ratios[f"routed_{max(self.options.experts)}_over_{least}"] = medians(
             f"routed {max(self.options.experts)}", f"routed {least}"
         )
@@ -245,7 +247,7 @@ class Bench:
                 rows = [
                     row for row in self.report.table if str(row.get("a batch of 32", "")).startswith(name)
                 ]
-                rows = [row for row in rows if "reconstruction" not in row["a batch of 32"]]
+                rows = [row for row in rows if row["a batch of 32"].endswith((*"0123456789", "published"))]
                 sizes = [int(row["a batch of 32"].split()[1].rstrip(",")) for row in rows]
                 axes.plot(sizes, [_median(row["ms"]) for row in rows], "o-", label=name)
             for row in self.report.table:

@@ -5,9 +5,9 @@ every expert's cores stacked, multiplied by the one-hot gate and summed, so that
 They are contracted with the states one after the other (contraction), or multiplied out to a matrix for each
 text first (reconstruction). Heads are applied text by text and padded with minus infinity to the largest.
 
-It is spared two things that the authors' code does: stacking the cores in each forward, and noise. It is
-given the same experts, layers and four cores as the expert it is compared with, where the paper has seven or
-eight and all layers.
+As `published`, experts have eight cores, act in all layers, and are stacked in every forward. Otherwise the
+form is spared that: it has the experts, layers and four cores that ours has, stacked once. In both there is
+no noise at the gate.
 """
 
 import math
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from trainer.adapters import tt_lora
 from trainer.base_model import BaseModel, Batch
-from trainer.experts import ExpertModule
+from trainer.experts import ExpertModule, design
 from trainer.visitors import LAST, Taps, Visitor, pool
 
 
@@ -29,21 +29,24 @@ class DenseExperts(Visitor):
         gate: `(batch, experts)`, one-hot.
     """
 
-    def __init__(self, modules: Sequence[ExpertModule], *, reconstruct: bool) -> None:
+    def __init__(self, modules: Sequence[ExpertModule], *, reconstruct: bool, restack: bool) -> None:
         first = modules[0]
         self.config = tt_lora.Config(**first.architecture.adapter_config)
         self.layouts = {layout.module: layout for layout in first.layouts}
-        self.reconstruct = reconstruct
+        self.reconstruct, self.restack = reconstruct, restack
         self.gate = torch.empty(0)
         own = [module.values() for module in modules]
-        self.cores = {
+        self.apart = {
             layout.module: [
-                torch.stack([values[layout.file_name(name)].detach() for values in own], 1)
-                for name in layout.values
+                [values[layout.file_name(name)].detach() for values in own] for name in layout.values
             ]
             for layout in first.layouts
         }
-        """By linear layer name, each core as `(layers, experts, rank, mode, rank)`."""
+        """By linear layer name and core, each expert's as `(layers, rank, mode, rank)`."""
+        self.stacked = {
+            module: [] if restack else [torch.stack(core, 1) for core in cores]
+            for module, cores in self.apart.items()
+        }
 
     def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
         """The output with each text's update."""
@@ -51,7 +54,12 @@ class DenseExperts(Visitor):
         if layout is None or layer < layout.first:
             return None
         gate = self.gate[:, :, None, None, None]
-        cores = [(core[layer - layout.first] * gate).sum(1) for core in self.cores[module]]
+        place = layer - layout.first
+        if self.restack:
+            every = [torch.stack([one[place] for one in core]) for core in self.apart[module]]
+        else:
+            every = [core[place] for core in self.stacked[module]]
+        cores = [(core * gate).sum(1) for core in every]
         inputs = tt_lora.modes(self.config, layout.inputs, layout.outputs)[0]
         update = _reconstructed(x, cores, len(inputs)) if self.reconstruct else _contracted(x, cores, inputs)
         return output + self.config.alpha * update
@@ -80,14 +88,35 @@ def _reconstructed(x: Tensor, cores: Sequence[Tensor], inputs: int) -> Tensor:
     return x @ dense.reshape(len(x), size, -1)
 
 
+def published(base: BaseModel, count: int) -> "PaperMoE":
+    """Experts of the paper's shapes in all layers but the lowest, whose states ours routes by."""
+    plan = design(
+        base,
+        task_kind="classification",
+        labels=("no", "yes"),
+        adapter="tt_lora",
+        preset="paper",
+        rank=None,
+        alpha=None,
+        first_layer=1,
+        max_length=128,
+    )
+    return PaperMoE(base, [ExpertModule(base, plan, seed).eval() for seed in range(count)], restack=True)
+
+
 class PaperMoE:
     """Gate, experts and heads over one base model."""
 
     def __init__(
-        self, base: BaseModel, modules: Sequence[ExpertModule], *, reconstruct: bool = False
+        self,
+        base: BaseModel,
+        modules: Sequence[ExpertModule],
+        *,
+        reconstruct: bool = False,
+        restack: bool = False,
     ) -> None:
         self.base = base
-        self.experts = DenseExperts(modules, reconstruct=reconstruct)
+        self.experts = DenseExperts(modules, reconstruct=reconstruct, restack=restack)
         self.heads = [module.head for module in modules]
         self.gate = nn.Linear(base.hidden, len(modules), bias=False)
         nn.init.normal_(self.gate.weight, generator=torch.Generator().manual_seed(0))
