@@ -26,6 +26,9 @@ from ui.server.routes import add_routes
 from ui.server.settings import Settings
 
 _HOUR = 3600.0
+SESSIONS = 250
+"""Whose state the app remembers, half a megabyte each: every page and every call of a program is one, and
+Gradio keeps 10,000. The page of one that was forgotten goes on with what it was when it was opened."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -65,6 +68,7 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
     blocks = build(context)
     # Only of an app that was launched does Gradio check that files it is told of were uploaded or made by it.
     blocks.has_launched = True
+    blocks.state_session_capacity = SESSIONS
     gr.mount_gradio_app(
         parent,
         blocks,
