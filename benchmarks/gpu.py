@@ -28,10 +28,13 @@ from benchmarks import measure, mixtures
 from trainer import sources
 from trainer.adapters import tt_lora
 from trainer.base_model import BaseModel, Batch, default_first_layer
+from trainer.data import Row
 from trainer.encoding import Encoding, encode
 from trainer.experts import Alone, ExpertModule, design
 from trainer.forms import low_rank
-from trainer.moe import Asked, MoE
+from trainer.inputs import Input
+from trainer.moe import MoE
+from trainer.predictions import Asked
 from trainer.settings import ExpertSettings
 from trainer.trainee import Split, Trainee
 from trainer.training import train_together
@@ -214,7 +217,7 @@ def routed(base: BaseModel, options: argparse.Namespace, report: measure.Report)
     for count in options.batches:
         given = [(text, None) for text in texts(count, min(options.length, mixtures.MAX_LENGTH), seed=1)]
         tokens = base.tokenize(given, mixtures.MAX_LENGTH)
-        asked = [Asked(text, own) for text, own in zip(given, tokens, strict=True)]
+        asked = Asked.read(base, [Input.of(row) for row in given], mixtures.MAX_LENGTH)
         batch = base.batch(tokens)
         runs: dict[str, Run] = {
             "bare": lambda batch=batch: base.forward(batch),
@@ -267,14 +270,13 @@ def trainee(base: BaseModel, options: argparse.Namespace, rows: Encoding, seed: 
         first_layer=None,
         max_length=options.length,
     )
-    everything = list(range(options.rows))
-    targets = torch.tensor([place % 2 for place in everything])
-    few = everything[:32]
+    data = [Row({"text": "", "label": LABELS[place % 2]}, "train") for place in range(options.rows)]
+    module = ExpertModule(base, architecture, seed)
     return Trainee(
-        ExpertModule(base, architecture, seed),
+        module,
         rows,
-        Split(everything, targets),
-        Split(few, targets[few]),
+        Split.of(module, data, range(len(data))),
+        Split.of(module, data, range(min(32, len(data)))),
         settings,
     )
 

@@ -26,7 +26,9 @@ from benchmarks.paper import PaperMoE, published
 from registry import Generation
 from trainer import denormals, sources
 from trainer.base_model import BaseModel, Batch
-from trainer.moe import Asked, MoE, thawed
+from trainer.inputs import Input
+from trainer.moe import MoE, thawed
+from trainer.predictions import Asked
 
 BATCH = 32
 PEFT_EXPERTS = 16
@@ -75,7 +77,7 @@ class Bench:
         tokens = [self.base.tokenize(rows, mixtures.MAX_LENGTH) for rows in given]
         ready = [self.base.batch(one) for one in tokens]
         asked = [
-            [Asked(*each) for each in zip(*pair, strict=True)] for pair in zip(given, tokens, strict=True)
+            Asked.read(self.base, [Input.of(row) for row in rows], mixtures.MAX_LENGTH) for rows in given
         ]
         competitors: dict[str, Callable[[int], object]] = {"bare": _bare(self.base, ready)}
         for size, generation in self.generations.items():

@@ -38,7 +38,7 @@ def mixed_rows(data: Path, count: int) -> Rows:
     for path in files:
         try:
             # The first third of a file in a fixed stride, so that no task gives only its first label.
-            rows = read_texts(path)
+            rows = [(one.text, one.pair) for one in read_texts(path)]
         except RegistryError as refusal:
             tell(f"{path.parent.name} is left out: {refusal}")
             continue

@@ -25,7 +25,7 @@ from registry.errors import DataRefusedError
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import Row, TaskData, read_task
-from trainer.dataset_features import FeatureKey, keep_answers, keep_features, pairs
+from trainer.dataset_features import FeatureKey, inputs, keep_answers, keep_features
 from trainer.described import to_json
 from trainer.encoding import encode
 from trainer.experts import Architecture, ExpertModule
@@ -98,7 +98,7 @@ def read(registry: Registry, base: BaseModel, data: Path, tasks: int, rows: int)
             continue
         plan = Plan.settle(name, taken, base, ExpertSettings())
         layers = plan.features.layers
-        found = encode(base, pairs(taken.rows), layers=layers, max_length=plan.features.max_length)
+        found = encode(base, inputs(taken.rows), layers=layers, max_length=plan.features.max_length)
         module = ExpertModule(base, plan.architecture)
         member = Member(
             name=name,

@@ -26,10 +26,10 @@ from torch.nn import functional
 
 from registry import Expert, Registry
 from trainer.base_model import BaseModel
-from trainer.dataset_features import pairs, rows_of
+from trainer.dataset_features import inputs, rows_of
 from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.pipeline import ExpertSettings, add_task, retrain_router
-from trainer.tasks.classification import targets
+from trainer.tasks import classification
 from trainer.visitors import pool
 
 TASKS = ("trec", "sst2", "cola", "sick", "mrpc", "ag_news")
@@ -114,8 +114,11 @@ def yardsticks(registry: Registry, base: BaseModel, expert: Expert, kept: Path) 
         found: dict[str, float] = json.loads(kept.read_text())
         return found
     data = rows_of(registry, registry.dataset(expert.task, expert.dataset), expert.kind)
-    features = final_states(base, pairs(data.rows))[:, base.pooling]
-    right = targets(data.rows, expert.labels)
+    features = final_states(base, [sequence for one in inputs(data.rows) for sequence in one.sequences])[
+        :, base.pooling
+    ]
+    head = classification.head(base.hidden, expert.labels)
+    right = classification.targets(head, data.rows, expert.labels)
     places = {
         split: [place for place, row in enumerate(data.rows) if row.split == split]
         for split in ("train", "validation", "test")

@@ -158,7 +158,18 @@ def measures(tasks: list[str], seed: int) -> list[EvaluationFacts]:
         for _ in range(wrong):
             other = draw.choice(tasks)
             sent[other] = sent.get(other, 0) + 1
-        tallies.append(Tally(task=task, rows=ROWS, sent=sent, routed=30 - wrong, oracle=33))
+        shares = ((30 - wrong) / ROWS, 33 / ROWS)
+        tallies.append(
+            Tally(
+                task=task,
+                rows=ROWS,
+                sent=sent,
+                metric="accuracy",
+                routed=shares[0],
+                oracle=shares[1],
+                credit=shares,
+            )
+        )
     return [fact for split in ("validation", "test") for fact in facts(tallies, split)]
 
 

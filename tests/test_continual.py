@@ -6,7 +6,8 @@ from pathlib import Path
 from registry import Registry
 from tests.trainer.samples import QUICK, TASKS, texts, write
 from trainer import MoE, Prediction, add_task, retrain_router
-from trainer.base_model import BaseModel, Text
+from trainer.base_model import BaseModel
+from trainer.inputs import Text
 
 ASKED: list[Text] = [*(text for task in TASKS for text in texts(task, 5)), "", "Nothing of the kind."]
 

@@ -81,7 +81,7 @@ class Router(nn.Module):
 
 
 def fit(config, training, validation, slots, seed, on_progress=silent):
-    states = training.features.states
+    states = training.states
     router = Router(config, states.shape[1:], slots)
     for slot in range(slots):
         router.centres[slot] = states[training.slots == slot].flatten(1).mean(0)
@@ -96,15 +96,17 @@ from torch import nn
 from torch.nn import functional
 
 from registry.errors import DataRefusedError
-from trainer.tasks import Answer
+from trainer.tasks import Answer, prepare_nothing, settle_nothing
 
 REQUIRED = ("text", "mark")
 OPTIONAL = ()
 TARGET = "mark"
 METRIC = "accuracy"
+CHOICES = False
+prepare, settle = prepare_nothing, settle_nothing
 
 
-def recognises(columns):
+def recognises(columns, rows):
     return set(REQUIRED) <= set(columns) <= {*REQUIRED, "split"}
 
 
@@ -115,6 +117,10 @@ def check(rows):
     return (), ()
 
 
+def labels_of(row):
+    return ()
+
+
 def head(inputs, labels):
     made = nn.Linear(inputs, 1)
     nn.init.zeros_(made.weight)
@@ -122,7 +128,7 @@ def head(inputs, labels):
     return made
 
 
-def targets(rows, labels):
+def targets(head, rows, labels):
     return torch.tensor([float(row.values["mark"]) for row in rows])
 
 
@@ -130,13 +136,16 @@ def loss(outputs, targets):
     return functional.mse_loss(outputs[:, 0], targets)
 
 
-def score(outputs, targets):
-    return {"accuracy": (outputs[:, 0].round() == targets).double().mean().item()}
+def answers(head, outputs, labels, inputs):
+    return [Answer(str(int(mark))) for mark in outputs[:, 0].round().clamp(1, 5).tolist()]
 
 
-def answers(outputs, labels):
-    marks = [str(int(mark)) for mark in outputs[:, 0].round().clamp(1, 5).tolist()]
-    return [Answer(mark, 1.0, {mark: 1.0}) for mark in marks]
+def metrics(answers, rows):
+    return {"accuracy": sum(credits(answers, rows)) / len(rows)}
+
+
+def credits(answers, rows):
+    return [float(answer == row.values["mark"]) for answer, row in zip(answers, rows)]
 '''
 
 NEW = {"adapters": ("diagonal", DIAGONAL), "routers": ("nearest", NEAREST), "tasks": ("grading", GRADING)}

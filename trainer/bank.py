@@ -231,7 +231,7 @@ class Loan:
     """The experts of one batch, held until the block ends.
 
     Attributes:
-        slots: of each text, once taken; damaged: the experts that could not be read, by slot.
+        slots: of each sequence, once taken; damaged: the experts that could not be read, by slot.
     """
 
     def __init__(self, bank: Bank) -> None:
@@ -250,7 +250,7 @@ class Loan:
 
     @torch.no_grad()
     def take(self, slots: Sequence[int]) -> None:
-        """Get the expert of each text, once."""
+        """Get the expert of each sequence, once."""
         self.residents, self.damaged = self.bank.pin({*slots})
         self.slots = list(slots)
 

@@ -21,12 +21,10 @@ from transformers.utils import logging as transformers_logging
 import registry
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer import denormals, sources
+from trainer.inputs import Text
 from trainer.progress import Progress, silent
 from trainer.stack import count_positions, find_stack, upper_part
 from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
-
-Text = str | tuple[str, str | None]
-"""A text, or a text and its pair."""
 
 
 @dataclass(frozen=True)

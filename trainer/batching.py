@@ -26,21 +26,23 @@ def windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield window
 
 
-def by_tokens(sizes: Sequence[int], tokens: int, rows: int) -> list[list[int]]:
+def by_tokens(sizes: Sequence[int], counts: Sequence[int], tokens: int, rows: int) -> list[list[int]]:
     """Row numbers in batches of about equal length, longest first.
 
     Args:
-        sizes: tokens of each row; tokens: of one batch, padding included, unless a row alone has more.
+        sizes: tokens of each row's longest sequence; counts: how many sequences it is.
+        tokens: of one batch, padding included, unless a row alone has more.
         rows: the most that one batch may have.
     """
     batches: list[list[int]] = []
-    longest = 0
+    longest = sequences = 0
     for row in sorted(range(len(sizes)), key=lambda row: -sizes[row]):
-        if batches and len(batches[-1]) < rows and (len(batches[-1]) + 1) * longest <= tokens:
+        if batches and len(batches[-1]) < rows and (sequences + counts[row]) * longest <= tokens:
             batches[-1].append(row)
         else:
             batches.append([row])
-            longest = max(1, sizes[row])
+            longest, sequences = max(1, sizes[row]), 0
+        sequences += counts[row]
     return batches
 
 

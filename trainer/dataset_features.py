@@ -17,6 +17,7 @@ from registry.tensors import canonical_json
 from trainer.base_model import BaseModel
 from trainer.data import Row, TaskData
 from trainer.encoding import encode
+from trainer.inputs import Input
 from trainer.progress import Progress, silent
 from trainer.settings import key
 
@@ -48,9 +49,9 @@ def rows_of(registry: Registry, dataset: Dataset, kind: str) -> TaskData:
     return TaskData.from_jsonl(registry.rows(dataset), kind=kind, labels=dataset.labels)
 
 
-def pairs(rows: Sequence[Row]) -> list[tuple[str, str | None]]:
-    """The texts of rows."""
-    return [(row.text, row.text_pair) for row in rows]
+def inputs(rows: Sequence[Row]) -> list[Input]:
+    """What rows ask."""
+    return [row.input for row in rows]
 
 
 def keep_features(registry: Registry, wanted: FeatureKey, features: Tensor) -> None:
@@ -80,7 +81,7 @@ def features_of(
         return known
     model = base()
     found = encode(
-        model, pairs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress
+        model, inputs(data.rows), layers=wanted.layers, max_length=wanted.max_length, on_progress=on_progress
     )
     keep_features(registry, wanted, found.features)
     return found.features

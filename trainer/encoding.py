@@ -8,14 +8,17 @@ which an expert trains.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from registry.errors import DamagedError
-from trainer.base_model import BaseModel, Text, Tokens
+from trainer.base_model import BaseModel, Tokens
+from trainer.inputs import Given, Input
 from trainer.progress import Progress, silent
+from trainer.spans import spans
 from trainer.state_cache import MemoryStates, StateCache, StateFile, StateKey
 from trainer.visitors import Taps, Visitor
 
@@ -49,15 +52,18 @@ class Encoding:
     """Tokens of every row, their pooled states, and, where wanted, the states from which an expert trains.
 
     Attributes:
-        features: `(rows, layers, 2, hidden)`, the pooled states that enter each of the layers asked for.
+        tokens: of each sequence, row after row; counts: how many sequences each row is.
+        features: `(rows, layers, 2, hidden)`, the pooled states that enter each of the layers asked for, the
+            mean over the row's sequences.
         dtype: number type of `states` and of the products above them; features are always float32.
         resume_at: the layer that `states` enter; None where states were not kept.
-        states: `(tokens of all rows, hidden)`, row after row; starts: where each row's states begin.
+        states: `(tokens of all sequences, hidden)`; starts: where each sequence's states begin.
         remarks: what a person should know of how they were come by.
     """
 
     base: BaseModel
     tokens: list[Tokens]
+    counts: list[int]
     features: Tensor
     dtype: torch.dtype
     resume_at: int | None
@@ -70,14 +76,33 @@ class Encoding:
         """How many texts were longer than the limit."""
         return sum(one.cut for one in self.tokens)
 
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Tokens of each row's longest sequence."""
+        return [max(len(self.tokens[place].ids) for place in span) for span in self._spans]
+
+    def sequences(self, rows: Sequence[int]) -> list[int]:
+        """The sequences of some rows."""
+        return [place for row in rows for place in self._spans[row]]
+
+    def counted(self, rows: Sequence[int]) -> list[int]:
+        """How many sequences each of some rows is."""
+        return [self.counts[row] for row in rows]
+
+    @cached_property
+    def _spans(self) -> list[range]:
+        return spans(self.counts)
+
     def final(self, rows: Sequence[int], visitor: Visitor | None = None) -> tuple[Tensor, Tensor]:
-        """Final states `(batch, length, hidden)` and mask of some rows, with `visitor` at work on the way."""
+        """Final states `(sequences, length, hidden)` and mask of some rows, with `visitor` at work on the
+        way."""
         return final_states([(self, rows)], visitor)
 
     def entering(self, rows: Sequence[int], length: int) -> Tensor:
-        """The kept states of some rows, `(batch, length, hidden)`, zero where there is padding."""
-        starts = torch.tensor([self.starts[row] for row in rows])
-        sizes = torch.tensor([len(self.tokens[row].ids) for row in rows])
+        """The kept states of some rows, `(sequences, length, hidden)`, zero where there is padding."""
+        sequences = self.sequences(rows)
+        starts = torch.tensor([self.starts[place] for place in sequences])
+        sizes = torch.tensor([len(self.tokens[place].ids) for place in sequences])
         steps = torch.arange(length)
         padding = steps >= sizes[:, None]
         places = (starts[:, None] + steps).masked_fill(padding, 0)
@@ -88,11 +113,11 @@ class Encoding:
 def final_states(
     parts: Sequence[tuple[Encoding, Sequence[int]]], visitor: Visitor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Final states `(batch, length, hidden)` in float32, and mask, of rows of one or several datasets on the
-    same base model, one part after the other."""
+    """Final states `(sequences, length, hidden)` in float32, and mask, of rows of one or several datasets on
+    the same base model, one part after the other."""
     first = parts[0][0]
     base = first.base
-    batch = base.batch([encoding.tokens[row] for encoding, rows in parts for row in rows])
+    batch = base.batch([one.tokens[place] for one, rows in parts for place in one.sequences(rows)])
     with torch.autocast(base.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16):
         if first.resume_at is None or any(one.resume_at != first.resume_at for one, _ in parts):
             found = base.forward(batch, visitor)
@@ -105,7 +130,7 @@ def final_states(
 
 def encode(
     base: BaseModel,
-    texts: Sequence[Text],
+    inputs: Sequence[Given],
     *,
     layers: Sequence[int],
     max_length: int,
@@ -117,8 +142,8 @@ def encode(
     dtype: torch.dtype | None = None,
     on_progress: Progress = silent,
 ) -> Encoding:
-    """Run the base model over `texts` once, as far as the deepest layer asked for; not at all when everything
-    wanted is kept.
+    """Run the base model over `inputs` once, as far as the deepest layer asked for; not at all when all that
+    is wanted is kept.
 
     Args:
         layers: whose entering states are pooled; `base.layers` stands for the final states.
@@ -129,7 +154,9 @@ def encode(
         features: the pooled states, where they are known.
         dtype: see `Encoding`; by default what suits the device.
     """
-    tokens = base.tokenize(texts, max_length)
+    read = [Input.of(one).sequences for one in inputs]
+    tokens = base.tokenize([sequence for own in read for sequence in own], max_length)
+    counts = [len(own) for own in read]
     sizes = [len(one.ids) for one in tokens]
     dtype = dtype or state_type(base.device)
     remarks: list[str] = []
@@ -141,11 +168,12 @@ def encode(
     if kept is None and resume_at is not None and base.can_resume_at(resume_at):
         sink = _sink(file, MemoryStates(sizes, base.hidden, dtype), state_budget, remarks)
     if kept is None or features is None:
-        features = _read(base, tokens, layers, resume_at, sink, on_progress)
+        features = _read(base, tokens, counts, layers, resume_at, sink, on_progress)
     states = kept if sink is None else sink.end()
     found = Encoding(
         base=base,
         tokens=tokens,
+        counts=counts,
         features=features,
         dtype=dtype,
         resume_at=None if states is None else resume_at,
@@ -165,7 +193,7 @@ def encode(
 def agrees(encoding: Encoding) -> bool:
     """Whether going on from the kept states gives the final states of the whole model, tried on the
     shortest row, the longest, and one between."""
-    order = sorted(range(len(encoding.tokens)), key=lambda row: len(encoding.tokens[row].ids))
+    order = sorted(range(len(encoding.sizes)), key=lambda row: encoding.sizes[row])
     rows = [order[0], order[len(order) // 2], order[-1]]
     with torch.no_grad():
         upper, mask = encoding.final(rows)
@@ -200,13 +228,16 @@ def _sink(file: StateFile | None, memory: MemoryStates, budget: int, remarks: li
 def _read(
     base: BaseModel,
     tokens: Sequence[Tokens],
+    counts: Sequence[int],
     layers: Sequence[int],
     resume_at: int | None,
     sink: Sink | None,
     on_progress: Progress,
 ) -> Tensor:
     """One pass over all rows: gives their features; the states that enter `resume_at` go into `sink`."""
-    features = torch.empty(len(tokens), len(layers), 2, base.hidden)
+    features = torch.zeros(len(counts), len(layers), 2, base.hidden)
+    parts = torch.tensor(counts)
+    owners = torch.arange(len(counts)).repeat_interleave(parts)
     watched = {*layers} if sink is None or resume_at is None else {*layers, resume_at}
     done = 0
     try:
@@ -214,7 +245,8 @@ def _read(
             batch, taps = base.batch([tokens[row] for row in rows]), Taps(watched)
             with torch.no_grad():
                 base.forward_to(max(watched), batch, taps)
-            features[rows] = taps.pooled(layers, batch.mask).cpu()
+            own = owners[rows]
+            features.index_add_(0, own, taps.pooled(layers, batch.mask).cpu() / parts[own].view(-1, 1, 1, 1))
             if sink is not None and resume_at is not None:
                 for row, states in zip(rows, taps.states[resume_at].cpu(), strict=True):
                     sink.put(row, states[: len(tokens[row].ids)])

@@ -28,6 +28,7 @@ from trainer.layouts import (
     layouts,
     stack_layers,
 )
+from trainer.spans import by_input
 from trainer.visitors import Visitor, pool
 
 
@@ -137,10 +138,10 @@ class ExpertModule(nn.Module):
         """The adapters as they run: formed once, used by every token of the batch."""
         return Alone(form_of(self.architecture), self._parts())
 
-    def outputs(self, final: Tensor, mask: Tensor) -> Tensor:
-        """The head's outputs for final states `(batch, length, hidden)`."""
-        outputs: Tensor = self.head(pool(final, mask)[:, self.architecture.pooling])
-        return outputs
+    def outputs(self, final: Tensor, mask: Tensor, counts: Sequence[int]) -> Tensor:
+        """The head's outputs, a row for each input, from final states `(sequences, length, hidden)`; counts:
+        how many sequences each input is."""
+        return by_input(self.head(pool(final, mask)[:, self.architecture.pooling]), counts)
 
     def pack(self, about: Mapping[str, Any]) -> bytes:
         """The frozen form: one safetensors file with cores, head, and what they are."""

@@ -15,7 +15,7 @@ class Together(Visitor):
 
     Args:
         modules: the experts, alike but for their labels.
-        counts: how many rows of the batch are each one's, in their order.
+        counts: how many sequences of the batch are each one's, in their order.
     """
 
     def __init__(self, modules: Sequence[ExpertModule], counts: Sequence[int]) -> None:

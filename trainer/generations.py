@@ -1,6 +1,6 @@
 """Routers in memory: what a generation's router reads, and how it is frozen and thawed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +77,3 @@ def thaw(hidden: int, generation: Generation, values: Mapping[str, np.ndarray]) 
 def parameter_count(router: nn.Module) -> int:
     """Learned numbers of a router."""
     return sum(parameter.numel() for parameter in router.parameters())
-
-
-def joined(texts: Sequence[tuple[str, str | None]]) -> list[str]:
-    """Texts as routers of text read them: a pair is joined by a line break."""
-    return [text if pair is None else f"{text}\n{pair}" for text, pair in texts]

@@ -45,11 +45,11 @@ def read_trial(path: str | Path, expert: Expert) -> TaskData:
     kind = kinds.load("tasks", expert.kind)
     data = read_task(path, {expert.kind: kind})
     for row in data.rows:
-        label = row.values[kind.TARGET]
-        if expert.labels and label not in expert.labels:
-            raise DataRefusedError(
-                f"{path}, {numbered(str(path), row.line)}: label {label!r} is none of {expert.name}'s: "
-                f"{', '.join(expert.labels)}."
-                f"{nearest(label, expert.labels)}"
-            )
+        for label in kind.labels_of(row):
+            if label not in expert.labels:
+                raise DataRefusedError(
+                    f"{path}, {numbered(str(path), row.line)}: label {label!r} is none of {expert.name}'s: "
+                    f"{', '.join(expert.labels)}."
+                    f"{nearest(label, expert.labels)}"
+                )
     return data

@@ -12,14 +12,17 @@ from registry.errors import InvalidSettingError, nearest
 from registry.tensors import Tensors, unpack
 from trainer import denormals, experts, generations
 from trainer.bank import Bank, Loan
-from trainer.base_model import BaseModel, Batch, Text
+from trainer.base_model import BaseModel, Batch
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
 from trainer.described import from_json
-from trainer.generations import RouterDesign, joined
+from trainer.generations import RouterDesign
+from trainer.inputs import Given, Input, words
 from trainer.pool import Chosen, RoutedOnTheWay
-from trainer.predictions import Asked, Decision, Prediction, Weights, told
+from trainer.predictions import Asked, Decision, Prediction, Weights, counts_of, told
 from trainer.progress import Progress, silent
 from trainer.routers import Features, Routing
+from trainer.spans import by_input, means, spans, spread
+from trainer.takers import Takers
 from trainer.tasks import Answer
 from trainer.visitors import Taps, pool
 
@@ -50,6 +53,7 @@ class MoE:
         self.base, self.generation, self.router = base, generation, router
         self.experts = list(pool)
         self.bank = Bank(base, self.experts, lambda expert: fetched(blobs, expert), budget)
+        self._takers = Takers(self.experts)
         self._tasks = {expert.task: slot for slot, expert in enumerate(self.experts)}
         if generation is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
@@ -90,14 +94,14 @@ class MoE:
         return cls(base, members, registry.blobs, chosen, router.to(base.device), budget)
 
     def predict(
-        self, texts: Sequence[Text], *, expert: str | None = None, on_progress: Progress = silent
+        self, texts: Sequence[Given], *, expert: str | None = None, on_progress: Progress = silent
     ) -> list[Prediction]:
         """Answer each text, in order; see `stream`."""
         return list(self.stream(texts, expert=expert, total=len(texts), on_progress=on_progress))
 
     def stream(
         self,
-        texts: Iterable[Text],
+        texts: Iterable[Given],
         *,
         expert: str | None = None,
         total: int = 0,
@@ -108,7 +112,7 @@ class MoE:
         Batches are of about equal length, and halved where memory does not suffice.
 
         Args:
-            texts: texts, or pairs of texts.
+            texts: texts, pairs of texts, or inputs; only those with choices go to experts that choose.
             expert: an expert of the pool that answers whatever the router would say, by task or full name.
             total: how many texts there are, if known, for who watches.
 
@@ -116,23 +120,24 @@ class MoE:
             NotFoundError: the expert is not in the pool.
             DamagedError: at the first text that is sent to an expert whose bytes are not what they were; the
                 texts before it have been answered.
-            InvalidSettingError: memory does not suffice for a single text.
+            InvalidSettingError: no expert, or not the one named, can take an input; memory does not suffice
+                for a single one.
         """
         forced = None if self.generation is not None and expert is None else self._slot(expert)
         return self._stream(texts, forced, total, on_progress)
 
     def _stream(
-        self, texts: Iterable[Text], forced: int | None, total: int, on_progress: Progress
+        self, texts: Iterable[Given], forced: int | None, total: int, on_progress: Progress
     ) -> Iterator[Prediction]:
         done, halving = 0, Halving()
         for window in windows(texts, WINDOW):
-            pairs = [(text, None) if isinstance(text, str) else text for text in window]
-            tokens = self.base.tokenize(
-                pairs, self.design.max_length if forced is None else self._limit(forced)
-            )
-            asked = [Asked(*one) for one in zip(pairs, tokens, strict=True)]
+            inputs = [Input.of(one) for one in window]
+            for one in inputs:
+                self._takers.check(one, forced)
+            limit = self.design.max_length if forced is None else self._limit(forced)
+            asked = Asked.read(self.base, inputs, limit)
             found: dict[int, Prediction | DamagedError] = {}
-            for rows in self._batches([len(one.ids) for one in tokens]):
+            for rows in self._batches(asked):
                 answers = halving.run([asked[row] for row in rows], lambda some: self._answer(some, forced))
                 found |= zip(rows, answers, strict=True)
                 done += len(rows)
@@ -143,9 +148,10 @@ class MoE:
                     raise answer
                 yield answer
 
-    def _batches(self, sizes: Sequence[int]) -> list[list[int]]:
+    def _batches(self, asked: Sequence[Asked]) -> list[list[int]]:
         tokens = CPU_TOKENS if self.base.device.type == "cpu" else GPU_TOKENS
-        return by_tokens(sizes, tokens, min(tokens, self.bank.rows or tokens))
+        rows = min(tokens, self.bank.rows or tokens)
+        return by_tokens([one.size for one in asked], counts_of(asked), tokens, rows)
 
     def _slot(self, expert: str | None) -> int:
         names = [name for one in self.experts for name in (one.task, one.name)]
@@ -167,18 +173,15 @@ class MoE:
         if forced is not None:
             slots = [forced] * len(asked)
             return told(asked, self._members(slots), self._chosen(asked, slots), None)
-        batch = self.base.batch([one.tokens for one in asked])
+        batch = self._batch(asked)
         with self.bank.loan() as loan:
-            decision, final = self._route(loan, batch, joined([one.pair for one in asked]))
-            answers = self._decode(loan, final, batch.mask)
+            decision, final = self._route(loan, batch, asked)
+            answers = self._decode(loan, final, batch.mask, asked)
         # The pool reads as much as any of its experts; those that read less are asked again.
-        again = [
-            row for row, one in enumerate(asked) if len(one.tokens.ids) > self._limit(decision.slots[row])
-        ]
+        again = [row for row, one in enumerate(asked) if one.size > self._limit(decision.slots[row])]
         asked = list(asked)
         for row in again:
-            [shorter] = self.base.tokenize([asked[row].pair], self._limit(decision.slots[row]))
-            asked[row] = Asked(asked[row].pair, shorter)
+            [asked[row]] = Asked.read(self.base, [asked[row].input], self._limit(decision.slots[row]))
         if again:
             repeated = self._chosen([asked[row] for row in again], [decision.slots[row] for row in again])
             for row, answer in zip(again, repeated, strict=True):
@@ -187,49 +190,67 @@ class MoE:
 
     def _chosen(self, asked: Sequence[Asked], slots: Sequence[int]) -> list[Answer | DamagedError]:
         """Answers of experts that are known beforehand."""
-        batch = self.base.batch([one.tokens for one in asked])
+        batch = self._batch(asked)
         with self.bank.loan() as loan:
-            loan.take(slots)
-            return self._decode(loan, self.base.forward(batch, Chosen(loan)), batch.mask)
+            loan.take(spread(slots, counts_of(asked)))
+            return self._decode(loan, self.base.forward(batch, Chosen(loan)), batch.mask, asked)
 
-    def _route(self, loan: Loan, batch: Batch, texts: Sequence[str]) -> tuple[Decision, Tensor]:
+    def _batch(self, asked: Sequence[Asked]) -> Batch:
+        return self.base.batch([sequence for one in asked for sequence in one.tokens])
+
+    def _route(self, loan: Loan, batch: Batch, asked: Sequence[Asked]) -> tuple[Decision, Tensor]:
         """The decision and the final states of the experts it chose."""
-        assert self.router is not None
-        layers = self.design.layers
+        layers, counts = self.design.layers, counts_of(asked)
+        inputs = [one.input for one in asked]
+
+        def choose(features: Features) -> Routing:
+            assert self.router is not None
+            return self._takers.among(self.router(features), [bool(one.choices) for one in inputs])
+
         if layers and self.design.passes == "one":
-            visitor = RoutedOnTheWay(loan, self.router, layers, batch.mask, texts)
+            visitor = RoutedOnTheWay(loan, choose, layers, batch.mask, counts, words(inputs))
             final = self.base.forward(batch, visitor)
             assert visitor.routing is not None
-            return self._decided(visitor.routing, loan), final
+            return self._decided(visitor.routing), final
         states = None
         if layers:
             taps = Taps(layers)
             self.base.forward(batch, taps)
-            states = taps.pooled(layers, batch.mask)
+            states = means(taps.pooled(layers, batch.mask), counts)
         with denormals.flushed():
-            routing: Routing = self.router(Features(states, texts))
-        loan.take(routing.slots[:, 0].tolist())
-        return self._decided(routing, loan), self.base.forward(batch, Chosen(loan))
+            routing = choose(Features(states, words(inputs)))
+        loan.take(spread(routing.slots[:, 0].tolist(), counts))
+        return self._decided(routing), self.base.forward(batch, Chosen(loan))
 
-    def _decided(self, routing: Routing, loan: Loan) -> Decision:
+    def _decided(self, routing: Routing) -> Decision:
         assert self.generation is not None
         weights = routing.weights[:, 0].numpy(force=True)
-        margins = routing.margin[:, 0].tolist()
         return Decision(
-            self.generation.name, loan.slots, margins, [Weights(self._tasks, row) for row in weights]
+            self.generation.name,
+            routing.slots[:, 0].tolist(),
+            routing.margin[:, 0].tolist(),
+            [Weights(self._tasks, row) for row in weights],
         )
 
     def _members(self, slots: Sequence[int]) -> list[Expert]:
         return [self.experts[slot] for slot in slots]
 
-    def _decode(self, loan: Loan, final: Tensor, mask: Tensor) -> list[Answer | DamagedError]:
-        pooled = pool(final, mask)
+    def _decode(
+        self, loan: Loan, final: Tensor, mask: Tensor, asked: Sequence[Asked]
+    ) -> list[Answer | DamagedError]:
+        pooled, counts = pool(final, mask), counts_of(asked)
+        owners = spread(range(len(asked)), counts)
         found: dict[int, Answer | DamagedError] = {}
-        for resident, rows in loan.groups():
-            outputs = resident.head(pooled[rows, resident.member.architecture.pooling])
+        for resident, places in loan.groups():
+            rows = list(dict.fromkeys(owners[place] for place in places))
+            outputs = resident.head(pooled[places, resident.member.architecture.pooling])
+            outputs = by_input(outputs, [counts[row] for row in rows]).cpu()
             kind = experts.task_kind(resident.member.expert)
-            found |= zip(rows, kind.answers(outputs.cpu(), resident.member.expert.labels), strict=True)
-        return [found.get(row) or loan.damaged[slot] for row, slot in enumerate(loan.slots)]
+            inputs = [asked[row].input for row in rows]
+            answers = kind.answers(resident.head, outputs, resident.member.expert.labels, inputs)
+            found |= zip(rows, answers, strict=True)
+        slots = [loan.slots[span.start] for span in spans(counts)]
+        return [found.get(row) or loan.damaged[slot] for row, slot in enumerate(slots)]
 
 
 def _budget() -> int | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.bank import Loan
 from trainer.routers import Features, Routing
+from trainer.spans import means, spread
 from trainer.visitors import Visitor, pool
 
 
@@ -42,15 +43,25 @@ class RoutedOnTheWay(Chosen):
     """Chooses inside the forward: reads the states up to `max(layers)`, routes, and lets the experts act from
     there on.
 
+    Args:
+        counts: how many sequences of the batch each input is; texts: of each, for routers of text.
+
     Attributes:
         routing: the decision, once the forward has passed `max(layers)`.
     """
 
     def __init__(
-        self, loan: Loan, router: RoutingFunction, layers: Sequence[int], mask: Tensor, texts: Sequence[str]
+        self,
+        loan: Loan,
+        router: RoutingFunction,
+        layers: Sequence[int],
+        mask: Tensor,
+        counts: Sequence[int],
+        texts: Sequence[str],
     ) -> None:
         super().__init__(loan)
         self.router, self.layers, self.mask, self.texts = router, tuple(layers), mask, texts
+        self.counts = counts
         self.pooled: list[Tensor] = []
         self.routing: Routing | None = None
 
@@ -58,8 +69,8 @@ class RoutedOnTheWay(Chosen):
         """Pool the layers that the router reads; after the last of them, route."""
         if layer not in self.layers:
             return
-        self.pooled.append(pool(hidden, self.mask))
+        self.pooled.append(means(pool(hidden, self.mask), self.counts))
         if layer == self.layers[-1]:
             self.routing = self.router(Features(torch.stack(self.pooled, 1), self.texts))
-            self.loan.take(self.routing.slots[:, 0].tolist())
+            self.loan.take(spread(self.routing.slots[:, 0].tolist(), self.counts))
             self._by_form = self.loan.by_form()

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from registry import DamagedError, Expert
-from trainer.base_model import Tokens
+from trainer.base_model import BaseModel, Tokens
+from trainer.inputs import Input
 from trainer.tasks import Answer
 
 
@@ -44,7 +46,9 @@ class Prediction:
 
     Attributes:
         expert: the expert that answered, such as `sst2@1`; task: its task.
-        label: its answer; probability: how sure it is; probabilities: of every label.
+        label: its answer, as text; value: as a number, of experts that give one; index: of the choice, where
+            the text had some.
+        probability: how sure it is, where it can tell; probabilities: of every label or choice.
         weights: the router's weight of each task, 1 for a forced expert.
         margin: largest weight minus the second largest.
         generation: such as `router@3`; None when the expert was forced.
@@ -55,20 +59,39 @@ class Prediction:
     task: str
     expert: str
     label: str
-    probability: float
+    probability: float | None
     probabilities: dict[str, float]
     weights: Mapping[str, float]
     margin: float
     generation: str | None
     cut: bool
+    value: float | None = None
+    index: int | None = None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One text on its way: as given, and as the base model reads it."""
+    """One input on its way: as given, and as the base model reads its sequences."""
 
-    pair: tuple[str, str | None]
-    tokens: Tokens
+    input: Input
+    tokens: list[Tokens]
+
+    @classmethod
+    def read(cls, base: BaseModel, inputs: Sequence[Input], limit: int) -> "list[Asked]":
+        """Inputs as the base model reads at most `limit` tokens of each sequence."""
+        parts = [one.sequences for one in inputs]
+        tokens = iter(base.tokenize([sequence for own in parts for sequence in own], limit))
+        return [cls(one, list(islice(tokens, len(own)))) for one, own in zip(inputs, parts, strict=True)]
+
+    @property
+    def size(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(len(one.ids) for one in self.tokens)
+
+
+def counts_of(asked: Sequence[Asked]) -> list[int]:
+    """How many sequences each input is."""
+    return [len(one.tokens) for one in asked]
 
 
 @dataclass(frozen=True)
@@ -95,7 +118,7 @@ def told(
             continue
         found.append(
             Prediction(
-                text=one.pair[0],
+                text=one.input.text,
                 task=member.task,
                 expert=member.name,
                 label=answer.label,
@@ -104,7 +127,9 @@ def told(
                 weights={member.task: 1.0} if decision is None else decision.weights[row],
                 margin=1.0 if decision is None else decision.margins[row],
                 generation=None if decision is None else decision.generation,
-                cut=one.tokens.cut,
+                cut=any(sequence.cut for sequence in one.tokens),
+                value=answer.value,
+                index=answer.index,
             )
         )
     return found

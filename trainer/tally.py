@@ -1,55 +1,78 @@
-"""How well a generation does: where it sends each task's rows, and whether what comes back is right."""
+"""How well a generation does: where it sends each task's rows, and how good what comes back is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from registry.records import Evaluation, EvaluationFacts
+from trainer import kinds
 
 ROUTING, ROUTED, ORACLE = "routing_accuracy", "routed_accuracy", "oracle_accuracy"
+"""Over all tasks: the share of rows sent to their own expert, and the mean credit of what the chosen expert
+answers, or their own. Where answers are right or wrong, that is the share answered rightly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """Counts over the rows of one task.
+    """The rows of one task.
 
     Attributes:
         sent: how many rows went to each task.
-        routed: rows answered rightly by the expert the router chose; oracle: by the task's own expert.
+        metric: the score that counts for the task; routed: of what the experts answer that the router chose;
+            oracle: of what the task's own expert does.
+        credit: the mean credits of the same two, which are the same numbers where `metric` is accuracy.
     """
 
     task: str
     rows: int
     sent: dict[str, int]
-    routed: int
-    oracle: int
+    metric: str
+    routed: float
+    oracle: float
+    credit: tuple[float, float]
 
     @classmethod
     def of(
-        cls, task: str, truth: Sequence[str], sent: Sequence[str], routed: Sequence[str], own: Sequence[str]
+        cls, task: str, kind: str, rows: Sequence[Any], sent: Sequence[str], *answers: Sequence[str]
     ) -> "Tally":
-        """From each row's right answer, the task it was sent to, the answer given there, and its own expert's
-        answer."""
+        """From a task's rows, the task each was sent to, the answers given there, and its own expert's."""
+        module = kinds.load("tasks", kind)
+        routed, oracle = (module.metrics(given, rows)[module.METRIC] for given in answers)
+        first, second = (sum(module.credits(given, rows)) / len(rows) for given in answers)
         return cls(
             task=task,
-            rows=len(truth),
+            rows=len(rows),
             sent=dict(Counter(sent).most_common()),
-            routed=sum(answer == right for answer, right in zip(routed, truth, strict=True)),
-            oracle=sum(answer == right for answer, right in zip(own, truth, strict=True)),
+            metric=module.METRIC,
+            routed=routed,
+            oracle=oracle,
+            credit=(first, second),
         )
 
     def metrics(self) -> dict[str, float]:
-        """The three accuracies."""
-        right = {ROUTING: self.sent.get(self.task, 0), ROUTED: self.routed, ORACLE: self.oracle}
-        return {name: count / self.rows for name, count in right.items()}
+        """Routing accuracy, and the score that counts, routed and by the own expert: `routed_accuracy`,
+        `routed_spearman` and so on."""
+        return {
+            ROUTING: self.sent.get(self.task, 0) / self.rows,
+            f"routed_{self.metric}": self.routed,
+            f"oracle_{self.metric}": self.oracle,
+        }
+
+
+def headlines(metrics: Mapping[str, float]) -> tuple[str, float | None, float | None]:
+    """The score that counts for a task, routed and by its own expert, from its `metrics`."""
+    name = next((one.removeprefix("routed_") for one in metrics if one.startswith("routed_")), "")
+    return name, metrics.get(f"routed_{name}"), metrics.get(f"oracle_{name}")
 
 
 def overall(tallies: Sequence[Tally]) -> dict[str, float]:
     """The three accuracies over all rows of all tasks together."""
     rows = sum(one.rows for one in tallies)
+    each = [(one.rows, (one.metrics()[ROUTING], *one.credit)) for one in tallies]
     return {
-        name: sum(one.metrics()[name] * one.rows for one in tallies) / rows
-        for name in (ROUTING, ROUTED, ORACLE)
+        name: sum(shares[place] * count for count, shares in each) / rows
+        for place, name in enumerate((ROUTING, ROUTED, ORACLE))
     }
 
 

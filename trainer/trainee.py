@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from registry.errors import InvalidSettingError
+from trainer.data import Row
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
 from trainer.settings import TrainingSettings
@@ -39,10 +40,17 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split: their places in the encoding, and their targets."""
+    """Rows of one split: their places in the encoding, what they say, and their targets."""
 
     rows: list[int]
+    data: list[Row]
     targets: Tensor
+
+    @classmethod
+    def of(cls, module: ExpertModule, data: Sequence[Row], places: Sequence[int]) -> "Split":
+        """Some of the rows of a dataset; the head was prepared before."""
+        own = [data[place] for place in places]
+        return cls(list(places), own, module.kind.targets(module.head, own, module.architecture.labels))
 
 
 @dataclass(frozen=True)
@@ -125,14 +133,15 @@ class Trainee:
         epoch, number = divmod(self.state.step, self.pace.steps_per_epoch)
         if self._batches[0] != epoch:
             generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + epoch)
-            sizes = [len(self.encoding.tokens[row].ids) for row in self.training.rows]
+            sizes = [self.encoding.sizes[row] for row in self.training.rows]
             self._batches = epoch, shuffled_by_length(sizes, self.settings.batch_size, generator)
         return self._batches[1][number]
 
     def loss(self, final: Tensor, mask: Tensor, places: Sequence[int]) -> Tensor:
         """The mean loss over the rows at some places, given their final states."""
         targets = self.training.targets[list(places)].to(final.device)
-        found: Tensor = self.module.kind.loss(self.module.outputs(final, mask), targets)
+        counts = self.encoding.counted([self.training.rows[place] for place in places])
+        found: Tensor = self.module.kind.loss(self.module.outputs(final, mask, counts), targets)
         return found
 
     def learn(self, loss: float) -> None:
@@ -156,15 +165,22 @@ class Trainee:
 
 def outputs(module: ExpertModule, encoding: Encoding, rows: Sequence[int]) -> Tensor:
     """The expert's outputs for some rows, in their order, `(rows, ...)`, on the CPU."""
-    sizes = [len(encoding.tokens[row].ids) for row in rows]
+    sizes = [encoding.sizes[row] for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     with torch.no_grad():
         visitor = module.visitor()
         for places in by_length(sizes, EVALUATION_BATCH):
-            answers = module.outputs(*encoding.final([rows[place] for place in places], visitor)).cpu()
+            own = [rows[place] for place in places]
+            answers = module.outputs(*encoding.final(own, visitor), encoding.counted(own)).cpu()
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer
     return torch.stack([one for one in found if one is not None])
+
+
+def answers(module: ExpertModule, found: Tensor, data: Sequence[Row]) -> list[str]:
+    """What outputs for some rows say."""
+    given = module.kind.answers(module.head, found, module.architecture.labels, [row.input for row in data])
+    return [one.label for one in given]
 
 
 def _optimizer(module: ExpertModule, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -186,7 +202,8 @@ def _finish_epoch(
     module: ExpertModule, encoding: Encoding, validation: Split, state: TrainingState, pace: Pace
 ) -> None:
     found = outputs(module, encoding, validation.rows)
-    metrics = module.kind.score(found, validation.targets)
+    module.kind.settle(module.head, found, validation.data, module.architecture.labels)
+    metrics = module.kind.metrics(answers(module, found, validation.data), validation.data)
     loss = _finite(module.kind.loss(found, validation.targets).item())
     score = (metrics[module.kind.METRIC], -loss)
     state.history.append(

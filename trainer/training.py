@@ -96,18 +96,20 @@ def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: 
             if batch[part::parts]
         ]
         modules = [one.module for _, one, _, _ in shares]
-        counts = [len(own) for _, _, own, _ in shares]
+        places = [[one.training.rows[place] for place in own] for _, one, own, _ in shares]
+        counts = [
+            sum(one.encoding.counted(rows)) for (_, one, _, _), rows in zip(shares, places, strict=True)
+        ]
         visitor = modules[0].visitor() if len(modules) == 1 else Together(modules, counts)
         final, mask = final_states(
-            [(one.encoding, [one.training.rows[place] for place in own]) for _, one, own, _ in shares],
-            visitor,
+            [(one.encoding, rows) for (_, one, _, _), rows in zip(shares, places, strict=True)], visitor
         )
         total, first = final.new_zeros(()), 0
-        for number, one, own, whole in shares:
-            rows = slice(first, first + len(own))
-            loss = len(own) / whole * one.loss(final[rows], mask[rows], own)
+        for (number, one, own, whole), count in zip(shares, counts, strict=True):
+            sequences = slice(first, first + count)
+            loss = len(own) / whole * one.loss(final[sequences], mask[sequences], own)
             losses[number] += loss.detach()
-            total, first = total + loss, rows.stop
+            total, first = total + loss, sequences.stop
         total.backward()
     found: list[float] = losses.tolist()
     return found

@@ -42,7 +42,8 @@ def _echo_expert(registry: "Registry", added: dict[str, Any]) -> None:
         click.echo(f"{expert.name} is frozen.")
     present.echo_fields(
         {
-            "labels": ", ".join(expert.labels),
+            "kind": expert.kind,
+            **({"labels": ", ".join(expert.labels)} if expert.labels else {}),
             "rows": ", ".join(f"{split} {count:,}" for split, count in present.rows(added["rows"]).items()),
             "parameters": f"{expert.parameters:,} ({present.size(expert.bytes)})",
             "sha256": expert.sha256,
@@ -99,14 +100,18 @@ def echo_report(_registry: "Registry", report: dict[str, Any]) -> None:
     metrics = report["metrics"].items()
     present.echo_fields({name.replace("_", " "): present.number(value) for name, value in metrics})
     if report["per_task"]:
-        names = list(next(iter(report["per_task"].values())))
         present.echo_table(
-            ["task", *(name.replace("_", " ") for name in names)],
-            [
-                [task, *(present.number(row[name]) for name in names)]
-                for task, row in report["per_task"].items()
-            ],
+            ["task", "score", "routing accuracy", "routed", "oracle"],
+            [_of_task(task, row) for task, row in report["per_task"].items()],
         )
+
+
+def _of_task(task: str, row: dict[str, float]) -> list[str]:
+    from trainer.tally import ROUTING, headlines
+
+    score, routed, oracle = headlines(row)
+    figures = (present.number(value) for value in (row[ROUTING], routed, oracle))
+    return [task, score.replace("_", " "), *figures]
 
 
 ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {

@@ -138,7 +138,8 @@ def echo_prediction(prediction: "Prediction") -> None:
     click.echo(plain(prediction.text, 100))
     label = plain(prediction.label, 40)
     share = prediction.probability
-    click.echo(f"  {label}  {bar(share)} {share:.2f}  by {prediction.expert}")
+    sure = "" if share is None else f"{bar(share)} {share:.2f}  "
+    click.echo(f"  {label}  {sure}by {prediction.expert}")
     if prediction.cut:
         click.echo("  longer than the limit: its end was not read")
     from trainer.predictions import largest

@@ -8,11 +8,12 @@ import torch
 
 from registry import Expert, Generation, Registry
 from trainer import generations, kinds
-from trainer.base_model import BaseModel, Text
+from trainer.base_model import BaseModel
 from trainer.described import to_json
 from trainer.encoding import encode
 from trainer.experts import ExpertModule, design
 from trainer.generations import RouterDesign
+from trainer.inputs import Text
 from trainer.runs import Moment
 
 DESIGN: dict[str, Any] = {

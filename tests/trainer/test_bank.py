@@ -19,8 +19,9 @@ from registry import tensors as tensor_files
 from registry.errors import InvalidSettingError
 from tests.tiny_models import SENTENCES
 from tests.trainer.pools import DESIGN, publish, route
-from trainer.base_model import BaseModel, Text
+from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule, design, read
+from trainer.inputs import Text
 from trainer.layouts import form_parts
 from trainer.moe import MoE, fetched, thawed
 from trainer.pool import Chosen

@@ -11,7 +11,8 @@ import torch
 from registry import ConflictError, DamagedError, NotFoundError, Registry
 from tests.trainer.samples import QUICK, TASKS, texts, write
 from trainer import MoE, Prediction, add_task, retrain_router
-from trainer.base_model import BaseModel, Text
+from trainer.base_model import BaseModel
+from trainer.inputs import Text
 from trainer.routers import Features
 from trainer.visitors import Taps, pool
 

@@ -12,6 +12,7 @@ from tests.trainer.samples import TASKS
 from trainer.adapters import tt_lora
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
+from trainer.data import Row
 from trainer.encoding import Encoding, encode
 from trainer.experts import ExpertModule, design
 from trainer.progress import Stopped
@@ -59,14 +60,15 @@ def trainee(
         first_layer=2,
         max_length=32,
     )
-    targets = torch.tensor([labels.index(row[-1]) for row in rows])
+    data = [Row({"text": row[0], "label": row[-1]}, "train") for row in rows]
     training = [place for place in range(len(rows)) if place % 3]
     validation = [place for place in range(len(rows)) if place % 3 == 0]
+    module = ExpertModule(base, architecture, settings.seed)
     made = Recorded(
-        ExpertModule(base, architecture, settings.seed),
+        module,
         encoding or encoded(base, task),
-        Split(training, targets[training]),
-        Split(validation, targets[validation]),
+        Split.of(module, data, training),
+        Split.of(module, data, validation),
         settings,
         **options,
     )

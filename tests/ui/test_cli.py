@@ -142,6 +142,8 @@ def test_predict_answers_in_the_order_of_the_input(registry_command: Command) ->
         "weights": {"mood": float, "topic": float},
         "generation": "router@1",
         "cut": False,
+        "value": None,
+        "index": None,
     }
     for text, answer in zip(texts, answers, strict=True):
         assert_shape(answer, shape)

@@ -5,15 +5,19 @@ their roles (`columns`), and the checked rows (`labels`, `checks`) their splits 
 converted.
 """
 
+from trainer.data.columns import names_amounts
 from trainer.data.files import task_name
 from trainer.data.labels import check_labels
+from trainer.data.numbers import measures, number
 from trainer.data.preview import Preview, preview
 from trainer.data.reading import TaskKindModule, read_table, read_task
-from trainer.data.rows import SPLITS, Row, Split, TaskData
+from trainer.data.refusals import quoted, refusal
+from trainer.data.rows import CHOICES, SPLITS, Row, Split, TaskData
 from trainer.data.tables import Table
 from trainer.data.texts import read_texts
 
 __all__ = [
+    "CHOICES",
     "SPLITS",
     "Preview",
     "Row",
@@ -22,9 +26,14 @@ __all__ = [
     "TaskData",
     "TaskKindModule",
     "check_labels",
+    "measures",
+    "names_amounts",
+    "number",
     "preview",
+    "quoted",
     "read_table",
     "read_task",
     "read_texts",
+    "refusal",
     "task_name",
 ]

@@ -2,12 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from trainer.data.refusals import numbered, refusal
-from trainer.data.rows import SPLITS, Row, Split
+from trainer.data.rows import CHOICES, SPLITS, Row, Split
 
 CONFLICTS_REFUSED_ABOVE = 0.05
+
+Named = Callable[[Row], Sequence[str]]
+"""The labels that a row names."""
 
 
 def check_inputs(rows: Sequence[Row], inputs: Sequence[str]) -> None:
@@ -19,7 +22,27 @@ def check_inputs(rows: Sequence[Row], inputs: Sequence[str]) -> None:
     for row in rows:
         for role in inputs:
             if is_empty(row.values[role]):
-                raise refusal(row.source, row.line, f"the {role} is empty")
+                raise refusal(row.source, row.line, f"the {role} is empty{_all_choices(role, inputs)}")
+
+
+def check_choices(roles: Collection[str], source: str, line: int | None) -> None:
+    """Refuse choices that are not numbered from 0 without a gap, and a single one.
+
+    Raises:
+        DataRefusedError: which column is missing.
+    """
+    numbers = [place for place, role in enumerate(CHOICES) if role in roles]
+    wanted = range(max(2, len(numbers))) if numbers else ()
+    missing = [CHOICES[number] for number in wanted if number not in numbers]
+    if missing:
+        raise refusal(source, line, f"choices are columns choice_0, choice_1, ...: {missing[0]} is missing")
+
+
+def _all_choices(role: str, inputs: Sequence[str]) -> str:
+    if role not in CHOICES:
+        return ""
+    last = [one for one in inputs if one in CHOICES][-1]
+    return f"; every row needs all of {CHOICES[0]} to {last}"
 
 
 def is_empty(text: str) -> bool:
@@ -29,8 +52,11 @@ def is_empty(text: str) -> bool:
     )
 
 
-def repeats(rows: Sequence[Row], inputs: Sequence[str], target: str | None) -> list[str]:
+def repeats(rows: Sequence[Row], inputs: Sequence[str], named: Named | None) -> list[str]:
     """What to say of equal inputs: repeated rows are kept, contradicting labels are named.
+
+    Args:
+        named: of kinds with labels.
 
     Raises:
         DataRefusedError: more than 5 % of the rows contradict another one.
@@ -43,7 +69,7 @@ def repeats(rows: Sequence[Row], inputs: Sequence[str], target: str | None) -> l
         earlier = first.setdefault(key, row)
         if earlier is row:
             continue
-        if target is None or earlier.values[target] == row.values[target]:
+        if named is None or {*named(earlier)} == {*named(row)}:
             again.append(row)
         else:
             torn.setdefault(key, [earlier]).append(row)
@@ -94,15 +120,15 @@ def leaks(rows: Sequence[Row], positions: Sequence[int]) -> list[str]:
 
 
 def label_in_text(
-    rows: Sequence[Row], inputs: Sequence[str], labels: Sequence[str], target: str
+    rows: Sequence[Row], inputs: Sequence[str], labels: Sequence[str], named: Named
 ) -> list[str]:
-    """Warn when more than 95 % of the rows contain their own label, as a word, and no other one."""
+    """Warn when more than 95 % of the rows contain their own labels, as words, and no other one."""
     by_length = sorted({label.casefold() for label in labels}, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, by_length))})(?!\w)")
     without = 0
     for row in rows:
         seen = {found for role in inputs for found in pattern.findall(row.values[role].casefold())}
-        if seen != {row.values[target].casefold()}:
+        if seen != {label.casefold() for label in named(row)}:
             without += 1
             if without * 20 >= len(rows):
                 return []

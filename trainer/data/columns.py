@@ -21,6 +21,11 @@ SYNONYMS: dict[str, frozenset[str]] = {
     "split": frozenset(),
 }
 
+AMOUNTS = frozenset(
+    "score scores similarity relatedness similarity_score relatedness_score rating_score".split()
+)
+"""Names of columns that hold amounts: the label where no other column is."""
+
 PAIRS = (
     ("sentence1", "sentence2"),
     ("sentence_1", "sentence_2"),
@@ -62,11 +67,18 @@ def assign_columns(
     for role in wanted:
         synonyms = SYNONYMS.get(role, frozenset())
         _choose(table, chosen, role, [name for name in table.columns if _plain(name) in synonyms])
+    if "label" in wanted:
+        _choose(table, chosen, "label", [name for name in table.columns if names_amounts(name)])
     for role in required:
         if role not in chosen:
             raise refusal(table.source, table.header, _missing(role, table.columns))
     order = (*required, *optional)
     return {role: chosen[role] for role in order if role in chosen}
+
+
+def names_amounts(column: str) -> bool:
+    """Whether a column of this name holds amounts."""
+    return _plain(column) in AMOUNTS
 
 
 def columns_finding(roles: Mapping[str, str], table: Table) -> str:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from registry.errors import not_found
-from trainer.data.checks import check_inputs, label_in_text, leaks, repeats
+from trainer.data.checks import Named, check_choices, check_inputs, label_in_text, leaks, repeats
 from trainer.data.columns import assign_columns, columns_finding
 from trainer.data.delimited import parse_delimited
 from trainer.data.files import read_bytes, read_utf8
@@ -38,12 +38,16 @@ class TaskKindModule(Protocol):
         """The role that is to be predicted; the others are inputs."""
 
     @property
-    def recognises(self) -> Callable[[Collection[str]], bool]:
-        """Whether a file whose columns play these roles, of any kind, is of this kind."""
+    def recognises(self) -> Callable[[Mapping[str, str], Sequence[Row]], bool]:
+        """Whether a file is of this kind, told from the column of each role, of any kind, and the rows."""
 
     @property
     def check(self) -> Callable[[Sequence[Row]], tuple[tuple[str, ...], Sequence[str]]]:
         """The labels (empty for kinds without) and findings of rows, or a refusal."""
+
+    @property
+    def labels_of(self) -> Named:
+        """The labels that a row names; none for kinds without."""
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
@@ -96,9 +100,9 @@ def task_of(
     test: str | os.PathLike[str] | None = None,
 ) -> TaskData:
     """As `read_task`, from a table that has been read; `options`: columns by role."""
-    kind, roles = _recognised(table, kinds, kind, options)
+    kind, roles, rows = _recognised(table, kinds, kind, options)
     module = kinds[kind]
-    rows = _rows(table, roles, None)
+    check_choices(roles, table.source, table.header)
     given: tuple[tuple[Split, str | os.PathLike[str] | None], ...] = (
         ("validation", validation),
         ("test", test),
@@ -111,12 +115,12 @@ def task_of(
     inputs = tuple(role for role in roles if role != module.TARGET)
     check_inputs(rows, inputs)
     labels, noticed = module.check(rows)
-    target = module.TARGET if labels else None
-    findings = [*table.findings, used, *noticed, *repeats(rows, inputs, target)]
-    rows, placed = _placed(rows, inputs, target)
+    named = module.labels_of if labels else None
+    findings = [*table.findings, used, *noticed, *repeats(rows, inputs, named)]
+    rows, placed = _placed(rows, inputs, named)
     findings += placed
-    if target is not None:
-        findings += label_in_text(rows, inputs, labels, target)
+    if named is not None:
+        findings += label_in_text(rows, inputs, labels, named)
     return TaskData(
         kind=kind,
         labels=labels,
@@ -129,22 +133,28 @@ def task_of(
 
 def _recognised(
     table: Table, kinds: Mapping[str, TaskKindModule], kind: str | None, options: Mapping[str, str | None]
-) -> tuple[str, dict[str, str]]:
-    """The kind of the rows and the column of each role."""
+) -> tuple[str, dict[str, str], list[Row]]:
+    """The kind, the column of each role, and the rows with those."""
+    known: tuple[dict[str, str], list[Row]] = {}, []
     if kind is not None and kind not in kinds:
         raise not_found("task kind", kind, kinds)
     if kind is None and len(kinds) > 1:
         every = [role for module in kinds.values() for role in (*module.REQUIRED, *module.OPTIONAL)]
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
-        fitting = [name for name, module in kinds.items() if module.recognises(tuple(found))]
+        known = found, _rows(table, found, None)
+        fitting = [name for name, module in kinds.items() if module.recognises(*known)]
         if len(fitting) != 1:
             verdict = f"fit the kinds {listed(fitting)}; say which with --kind"
             if not fitting:
+                # Of the kind that lacks least, the column that is missing, where that is what is wrong.
+                nearest = min(kinds.values(), key=lambda one: len({*one.REQUIRED} - {*found}))
+                assign_columns(table, nearest.REQUIRED, nearest.OPTIONAL, options)
                 verdict = f"fit none of the kinds {listed(tuple(kinds))}; say which with --text and --label"
             raise refusal(table.source, table.header, f"the columns {listed(table.columns)} {verdict}")
         kind = fitting[0]
     kind = kind or next(iter(kinds))
-    return kind, assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
+    roles = assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
+    return kind, roles, known[1] if roles == known[0] else _rows(table, roles, None)
 
 
 def _rows(table: Table, roles: Mapping[str, str], split: Split | None) -> list[Row]:
@@ -183,7 +193,7 @@ def _split_file(
     return _rows(extra, wanted, split)
 
 
-def _placed(rows: list[Row], inputs: Sequence[str], target: str | None) -> tuple[list[Row], list[str]]:
+def _placed(rows: list[Row], inputs: Sequence[str], named: Named | None) -> tuple[list[Row], list[str]]:
     """The rows in their splits, and what was set aside or found to be shared between given splits."""
     positions = [position(row.values[role] for role in inputs) for row in rows]
     pool = [index for index, row in enumerate(rows) if row.split == "train"]
@@ -193,7 +203,7 @@ def _placed(rows: list[Row], inputs: Sequence[str], target: str | None) -> tuple
         )
     present = {row.split for row in rows}
     missing = [split for split in SPLITS if split not in present]
-    labels = None if target is None else [rows[index].values[target] for index in pool]
+    labels = None if named is None else [named(rows[index]) for index in pool]
     splits = assign_splits([positions[index] for index in pool], labels, missing)
     if splits is None:
         raise refusal(
@@ -204,8 +214,8 @@ def _placed(rows: list[Row], inputs: Sequence[str], target: str | None) -> tuple
     for index, split in zip(pool, splits, strict=True):
         if split != "train":
             placed[index] = dataclasses.replace(rows[index], split=split)
-    if target is not None:
-        check_labels_in_train(placed, target)
+    if named is not None:
+        check_labels_in_train(placed, named)
     findings = leaks(placed, positions)
     if missing:
         counts = " and ".join(f"{splits.count(split):,} for {split}" for split in missing)

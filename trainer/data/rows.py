@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, cast
 
+from trainer.inputs import Input
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+CHOICES = tuple(f"choice_{number}" for number in range(26))
+"""The roles of the columns that hold the answers to choose from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,16 @@ class Row:
     def text_pair(self) -> str | None:
         """The second text of a pair, or None."""
         return self.values.get("text_pair")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The answers to choose from, of rows that have some."""
+        return tuple(self.values[role] for role in CHOICES if role in self.values)
+
+    @property
+    def input(self) -> Input:
+        """What is asked."""
+        return Input(self.text, self.text_pair, self.choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ only row must train, so every row would have to train for ever.)
 import hashlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trainer.data.refusals import quoted, refusal
 from trainer.data.rows import Row, Split
@@ -49,16 +49,17 @@ def position(texts: Iterable[str]) -> int:
 
 
 def assign_splits(
-    positions: Sequence[int], labels: Sequence[str] | None, missing: Sequence[Split]
+    positions: Sequence[int], labels: Sequence[Sequence[str]] | None, missing: Sequence[Split]
 ) -> list[Split] | None:
     """The split of each row when those in `missing` have to come out of these rows.
 
     Eight tenths of the positions train, the ninth is for validation, the tenth for test; where one of the two
-    was given, its tenth trains too. `labels` (None for kinds without) makes sure that each appears in train.
+    was given, its tenth trains too. `labels`, those of each row (None for kinds without), makes sure that
+    each appears in train.
     Returns None when the rows are too few for every part to get one.
     """
     splits = [_natural(place, missing) for place in positions]
-    names = labels if labels is not None else [""] * len(positions)
+    names: Sequence[Sequence[str]] = labels if labels is not None else [("",)] * len(positions)
     _keep_labels_in_train(splits, positions, names)
     for split in missing:
         if split not in splits and not _fill(splits, split, positions, names):
@@ -74,16 +75,21 @@ def _natural(place: int, missing: Sequence[Split]) -> Split:
     return "train"
 
 
-def _keep_labels_in_train(splits: list[Split], positions: Sequence[int], labels: Sequence[str]) -> None:
-    trained = {label for label, split in zip(labels, splits, strict=True) if split == "train"}
+def _keep_labels_in_train(
+    splits: list[Split], positions: Sequence[int], labels: Sequence[Sequence[str]]
+) -> None:
+    trained = {label for own, split in zip(labels, splits, strict=True) if split == "train" for label in own}
     lowest: dict[str, int] = {}
-    for label, place in zip(labels, positions, strict=True):
-        if label not in trained:
-            lowest[label] = min(place, lowest.get(label, _SPACE))
+    for own, place in zip(labels, positions, strict=True):
+        for label in own:
+            if label not in trained:
+                lowest[label] = min(place, lowest.get(label, _SPACE))
     _move(splits, positions, set(lowest.values()), "train")
 
 
-def _fill(splits: list[Split], split: Split, positions: Sequence[int], labels: Sequence[str]) -> bool:
+def _fill(
+    splits: list[Split], split: Split, positions: Sequence[int], labels: Sequence[Sequence[str]]
+) -> bool:
     """Give an empty part about a tenth of the texts, from train or else from the other part."""
     places = _spare(splits, positions, labels, max(1, round(len(set(positions)) / 10)))
     if not places:
@@ -93,14 +99,17 @@ def _fill(splits: list[Split], split: Split, positions: Sequence[int], labels: S
     return bool(places)
 
 
-def _spare(splits: list[Split], positions: Sequence[int], labels: Sequence[str], wanted: int) -> set[int]:
+def _spare(
+    splits: list[Split], positions: Sequence[int], labels: Sequence[Sequence[str]], wanted: int
+) -> set[int]:
     """At most `wanted` texts of train, highest first, never the last one of a label."""
     texts_of: dict[str, set[int]] = defaultdict(set)
     labels_of: dict[int, set[str]] = defaultdict(set)
-    for label, place, current in zip(labels, positions, splits, strict=True):
+    for own, place, current in zip(labels, positions, splits, strict=True):
         if current == "train":
-            texts_of[label].add(place)
-            labels_of[place].add(label)
+            for label in own:
+                texts_of[label].add(place)
+            labels_of[place].update(own)
     spare: set[int] = set()
     for place in sorted(labels_of, reverse=True):
         if len(spare) < wanted and all(len(texts_of[label]) > 1 for label in labels_of[place]):
@@ -117,17 +126,16 @@ def _move(splits: list[Split], positions: Sequence[int], places: set[int], split
         ]
 
 
-def check_labels_in_train(rows: Sequence[Row], target: str) -> None:
+def check_labels_in_train(rows: Sequence[Row], named: Callable[[Row], Sequence[str]]) -> None:
     """Refuse a label that validation or test has and train lacks.
 
     Raises:
         DataRefusedError: with the first such row.
     """
-    trained = {row.values[target] for row in rows if row.split == "train"}
+    trained = {label for row in rows if row.split == "train" for label in named(row)}
     for row in rows:
-        if row.values[target] not in trained:
-            raise refusal(
-                row.source,
-                row.line,
-                f"the label {quoted(row.values[target])} is in {row.split} but in no train row",
-            )
+        for label in named(row):
+            if label not in trained:
+                raise refusal(
+                    row.source, row.line, f"the label {quoted(label)} is in {row.split} but in no train row"
+                )

@@ -11,7 +11,6 @@ from functools import cached_property
 from torch import Tensor
 
 from registry import DamagedError, Dataset, Expert, Registry, looking_up
-from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import SPLITS, Row, TaskData
 from trainer.dataset_features import (
@@ -22,9 +21,9 @@ from trainer.dataset_features import (
     features_of,
     held_out_name,
     held_out_of,
+    inputs,
     keep_strays,
     known_features,
-    pairs,
     rows_of,
     strays_of,
 )
@@ -76,11 +75,6 @@ class TaskRows:
     def take(self, places: Sequence[int]) -> list[Row]:
         """Some of the rows."""
         return [self.data.rows[place] for place in places]
-
-    def truth(self, places: Sequence[int]) -> list[str]:
-        """The right answers of some rows."""
-        target = kinds.load("tasks", self.data.kind).TARGET
-        return [row.values[target] for row in self.take(places)]
 
     @cached_property
     def _by_split(self) -> dict[str, list[int]]:
@@ -220,7 +214,7 @@ class Archive:
             if rows.dataset.task != expert.task:
                 self._strays.setdefault(pair, set()).update(places)
         if missing:
-            texts = pairs([rows.data.rows[place] for rows, _, place in missing])
+            texts = inputs([rows.data.rows[place] for rows, _, place in missing])
             for (_, pair, place), given in zip(missing, self._ask(expert).predict(texts), strict=True):
                 self._answers[pair][place] = given.label
             self._asked = True

@@ -7,15 +7,14 @@ from typing import Any
 
 from registry import Expert, Registry
 from registry.records import EvaluationFacts
-from trainer import kinds
 from trainer.data import Row, TaskData
-from trainer.dataset_features import pairs, rows_of
+from trainer.dataset_features import inputs, rows_of
 from trainer.encoding import encode
 from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.moe import MoE, fitting_base, thawed
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts, overall
-from trainer.trainee import outputs
+from trainer.trainee import answers, outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +86,10 @@ def _expert(
     module = thawed(registry, base, expert)
     rows = _held_out(registry, expert, split) if data is None else _trial(data, expert)
     encoding = encode(
-        base, pairs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress
+        base, inputs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress
     )
     found = outputs(module, encoding, range(len(rows)))
-    metrics = module.kind.score(found, module.kind.targets(rows, expert.labels))
+    metrics = module.kind.metrics(answers(module, found, rows), rows)
     measured = [
         EvaluationFacts(metric=name, split=split, value=value, examples=len(rows))
         for name, value in metrics.items()
@@ -111,13 +110,13 @@ def _generation(
     tallies = []
     for expert in moe.experts:
         rows = _held_out(registry, expert, split)
-        target = kinds.load("tasks", expert.kind).TARGET
-        routed = moe.predict(pairs(rows), on_progress=on_progress)
-        own = moe.predict(pairs(rows), expert=expert.name, on_progress=on_progress)
+        routed = moe.predict(inputs(rows), on_progress=on_progress)
+        own = moe.predict(inputs(rows), expert=expert.name, on_progress=on_progress)
         tallies.append(
             Tally.of(
                 expert.task,
-                [row.values[target] for row in rows],
+                expert.kind,
+                rows,
                 [one.task for one in routed],
                 [one.label for one in routed],
                 [one.label for one in own],

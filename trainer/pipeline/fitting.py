@@ -11,15 +11,19 @@ from torch.nn import functional
 
 from registry import Expert, Registry
 from registry.records import EvaluationFacts
-from trainer.dataset_features import pairs
+from trainer import kinds
+from trainer.dataset_features import inputs
 from trainer.described import from_json, to_json
-from trainer.generations import RouterDesign, joined, layers_read
+from trainer.generations import RouterDesign, layers_read
+from trainer.inputs import words
 from trainer.layouts import Architecture
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.archive import Archive, Reading
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.routers import Examples, Features, routing_accuracy
+from trainer.spans import spread
 from trainer.sums import RidgeSums
+from trainer.takers import Takers
 from trainer.tally import Tally, facts
 
 
@@ -45,9 +49,9 @@ class PoolExamples(Examples):
 
     @cached_property
     def texts(self) -> Sequence[str]:
-        """The texts, pairs joined by a line break."""
+        """The texts, pairs and choices joined by line breaks."""
         pool = [self.archive.rows(expert) for expert in self.experts]
-        return [text for rows in pool for text in joined(pairs(rows.take(rows.places(self.split))))]
+        return [text for rows in pool for text in words(inputs(rows.take(rows.places(self.split))))]
 
     @cached_property
     def states(self) -> Tensor:
@@ -68,6 +72,14 @@ class PoolExamples(Examples):
         if self.split == "train":
             return self.archive.sums(self.reading, self.experts)
         return super().sums()
+
+    @cached_property
+    def choices(self) -> list[bool]:
+        """Whether the inputs of each row have choices."""
+        return spread(
+            (bool(kinds.load("tasks", expert.kind).CHOICES) for expert in self.experts),
+            [self.archive.rows(expert).dataset.rows[self.split] for expert in self.experts],
+        )
 
     def _states(self, expert: Expert) -> Tensor:
         return self.archive.split(self.reading, self.archive.rows(expert), self.split)
@@ -113,11 +125,11 @@ def pool_reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> R
     return Reading(chosen[0].base_model, layers, max(plan.max_length for plan in plans))
 
 
-def _judge(reads: str, router: nn.Module, examples: Examples) -> tuple[float, float]:
+def _judge(reads: str, router: nn.Module, examples: PoolExamples) -> tuple[float, float]:
     """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
     features = Features(examples.states, None) if reads == "states" else Features(None, examples.texts)
     with torch.no_grad():
-        routing = router(features)
+        routing = Takers(examples.experts).among(router(features), examples.choices)
         likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
     return routing_accuracy(routing, examples.slots), likelihood
 
@@ -134,7 +146,9 @@ def _measure(pool: RoutedPool) -> list[EvaluationFacts]:
             places = rows.places(split)
             replies = pool.replies(rows, places)
             own = pool.archive.answers(expert, rows, places)
-            tallies.append(Tally.of(expert.task, replies.truth, replies.sent, replies.routed, own))
+            tallies.append(
+                Tally.of(expert.task, expert.kind, replies.rows, replies.sent, replies.routed, own)
+            )
         pool.archive.on_progress(f"measuring on {split}", 1, 1, "")
         measured += facts(tallies, split)
     return measured

@@ -1,10 +1,12 @@
 """The promotion gate: whether a new generation answers the tasks of the one in production as well as it does.
 
-Both are asked the same held-out rows of every task that production answers. What counts are the rows on which
-exactly one of them is right: `lost` ones that only production answers rightly, `gained` ones that only the
-candidate does. Were both equally good, each such row would be lost or gained by the toss of a coin, so the
-chance of at least that many losses is a tail of the binomial distribution (the exact one-sided McNemar test).
-A task fails when its accuracy falls by more than the tolerance and that chance is below the level.
+Both are asked the same held-out rows of every task that production answers. Each answer has a credit from 0
+to 1 (`trainer.tasks`), which for a task with one right answer is 1 or 0. What counts are the rows whose
+credits differ: `lost` ones that production answers better, `gained` ones that the candidate does. Were both
+equally good, each such row would be lost or gained by the toss of a coin, so the chance of at least that many
+losses is a tail of the binomial distribution (the exact one-sided sign test; where credits are 1 and 0,
+McNemar's). A task fails when its mean credit falls by more than the tolerance and that chance is below the
+level.
 """
 
 import math
@@ -22,7 +24,7 @@ LEVEL = 0.1
 one look at the table, promoting a bad one costs its users their answers."""
 
 TOLERANCE = 1.0
-"""Points (hundredths) of accuracy that a task may lose."""
+"""Points (hundredths) of its mean credit, or accuracy, that a task may lose."""
 
 SHOWN = 5
 
@@ -33,8 +35,9 @@ class Comparison:
 
     Attributes:
         answered: whether the candidate has an expert for the task at all.
-        before, after: share of rows answered rightly by production and by the candidate.
-        lost, gained: rows that only production, or only the candidate, answers rightly.
+        before, after: mean credit of production and of the candidate: where answers are right or wrong, the
+            share of rows answered rightly.
+        lost, gained: rows that production, or the candidate, answers better.
         p_value: chance of that many losses or more among `lost + gained` rows if both were equally good.
     """
 
@@ -52,15 +55,16 @@ class Comparison:
     def of(
         cls,
         task: str,
-        before: Sequence[bool],
-        after: Sequence[bool],
+        before: Sequence[float],
+        after: Sequence[float],
         tolerance: float,
         *,
         answered: bool = True,
     ) -> "Comparison":
-        """From what was answered rightly, row by row."""
+        """From the credits, row by row."""
         pairs = list(zip(before, after, strict=True))
-        lost, gained = pairs.count((True, False)), pairs.count((False, True))
+        lost, gained = sum(old > new for old, new in pairs), sum(old < new for old, new in pairs)
+        fell = sum(before) - sum(after)
         chance = p_value(lost, gained)
         return cls(
             task=task,
@@ -71,14 +75,15 @@ class Comparison:
             lost=lost,
             gained=gained,
             p_value=chance,
-            # Counted in whole rows: a share of rows is rarely a number that a computer holds exactly.
-            passed=answered and not (100 * (lost - gained) > tolerance * len(pairs) and chance < LEVEL),
+            # Not from the shares, which are rarely numbers that a computer holds exactly, as counts are.
+            passed=answered and not (100 * fell > tolerance * len(pairs) and chance < LEVEL),
         )
 
     @property
     def points(self) -> float:
-        """By how many hundredths the accuracy fell."""
-        return 100 * (self.lost - self.gained) / self.rows
+        """By how many hundredths the mean credit fell."""
+        # Ten digits, so that whole rows out of a hundred are whole points.
+        return round(100 * (self.before - self.after), 10)
 
     def as_json(self) -> dict[str, Any]:
         """All that is known of it, `points` too."""
@@ -176,30 +181,30 @@ def compare(candidate: RoutedPool, production: Generation | None, tolerance: flo
         return Gate(passed=True, against=None, tolerance=tolerance, level=LEVEL)
     ours = {expert.task: expert for expert in candidate.experts}
     common = [task for task in (name.partition("@")[0] for name in production.experts) if task in ours]
-    after = {task: candidate.right(ours[task]) for task in common}
+    after = {task: candidate.credits(ours[task]) for task in common}
     try:
         before = _before(candidate.archive, production, ours)
     except RegistryError as error:
         problem = f"{production.name} cannot be run to compare with: {error}"
         return Gate(passed=False, against=production.name, tolerance=tolerance, level=LEVEL, problem=problem)
-    lacking = {task: [False] * len(right) for task, right in before.items() if task not in ours}
+    lacking = {task: [0.0] * len(rows) for task, rows in before.items() if task not in ours}
     return judge(before, after | lacking, production.name, tolerance, left_out=lacking)
 
 
 def judge(
-    before: Mapping[str, Sequence[bool]],
-    after: Mapping[str, Sequence[bool]],
+    before: Mapping[str, Sequence[float]],
+    after: Mapping[str, Sequence[float]],
     against: str,
     tolerance: float,
     *,
     left_out: Collection[str] = (),
 ) -> Gate:
-    """From which rows of each task were answered rightly by `against` and by the candidate."""
+    """From the credits of `against` and of the candidate for the rows of each task."""
     tasks = tuple(
-        Comparison.of(task, right, after[task], tolerance, answered=task not in left_out)
-        for task, right in before.items()
+        Comparison.of(task, own, after[task], tolerance, answered=task not in left_out)
+        for task, own in before.items()
     )
-    whole = [[right for task in before for right in rows[task]] for rows in (before, after)]
+    whole = [[credit for task in before for credit in rows[task]] for rows in (before, after)]
     together = Comparison.of("all tasks", whole[0], whole[1], tolerance) if tasks else None
     return Gate(
         passed=all(one.passed for one in (*tasks, together) if one is not None),
@@ -211,15 +216,15 @@ def judge(
     )
 
 
-def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]) -> dict[str, list[bool]]:
-    """By task, which rows production answers rightly."""
+def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]) -> dict[str, list[float]]:
+    """By task, production's credits."""
     reference = RoutedPool.frozen(archive, production)
     retired = archive.registry.retirements.now()
     found = {}
     for done, theirs in enumerate(reference.experts, 1):
         if theirs.task not in ours and retired.of(theirs.name) is not None:
             continue
-        found[theirs.task] = reference.right(ours.get(theirs.task, theirs))
+        found[theirs.task] = reference.credits(ours.get(theirs.task, theirs))
         archive.on_progress(f"comparing with {production.name}", done, len(reference.experts), "")
     return found
 

@@ -9,7 +9,7 @@ from registry import Evaluation, Expert, Registry
 from registry.records import EvaluationFacts
 from trainer.checkpoints import Checkpoint
 from trainer.data import TaskData
-from trainer.dataset_features import keep_answers, keep_features, known_features, pairs
+from trainer.dataset_features import inputs, keep_answers, keep_features, known_features
 from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import ExpertModule
@@ -19,7 +19,7 @@ from trainer.progress import Progress
 from trainer.runs import Moment
 from trainer.settings import key
 from trainer.state_cache import StateCache
-from trainer.trainee import Split, Trainee, outputs
+from trainer.trainee import Split, Trainee, answers, outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,7 @@ class Making:
         folder = registry.cache / "checkpoints"
         self._checkpoint = Checkpoint(folder, key(run=plan.key, task=plan.task, rows=plan.digest), guard)
         module = ExpertModule(plan.base, plan.architecture, plan.training.seed)
+        module.kind.prepare(module.head, plan.rows.split("train"))
         self.trainee = Trainee(
             module,
             _encode(registry, plan, on_progress),
@@ -88,11 +89,11 @@ class Making:
     def publish(self, publish: Publish) -> AddedTask:
         """Measure and freeze the expert, once it is trained."""
         registry, plan, trainee = self._registry, self._plan, self.trainee
-        measured, answers = _measure(trainee.module, trainee.encoding, plan.rows)
+        measured, given = _measure(trainee.module, trainee.encoding, plan.rows)
         keep_features(registry, plan.features, trainee.encoding.features)
         with registry.transaction():
             expert = _freeze(registry, plan, trainee, measured, self._started)
-            keep_answers(registry, expert, plan.digest, answers)
+            keep_answers(registry, expert, plan.digest, given)
             added = AddedTask(
                 expert=expert,
                 created=True,
@@ -130,7 +131,7 @@ def nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, started: M
 def _encode(registry: Registry, plan: Plan, on_progress: Progress) -> Encoding:
     return encode(
         plan.base,
-        pairs(plan.rows.rows),
+        inputs(plan.rows.rows),
         layers=early_layers(plan.architecture.first_layer),
         max_length=plan.architecture.max_length,
         resume_at=plan.architecture.first_layer,
@@ -181,7 +182,7 @@ def _freeze(
 
 def _split(module: ExpertModule, rows: TaskData, name: str) -> Split:
     places = [place for place, row in enumerate(rows.rows) if row.split == name]
-    return Split(places, module.kind.targets([rows.rows[place] for place in places], rows.labels))
+    return Split.of(module, rows.rows, places)
 
 
 def _measure(
@@ -189,17 +190,17 @@ def _measure(
 ) -> tuple[list[EvaluationFacts], list[str | None]]:
     """Scores on the held-out splits, and the answer to each held-out row (None elsewhere)."""
     measured = []
-    answers: list[str | None] = [None] * len(rows.rows)
+    given: list[str | None] = [None] * len(rows.rows)
     for split in HELD_OUT:
         held_out = _split(module, rows, split)
-        found = outputs(module, encoding, held_out.rows)
-        for place, answer in zip(held_out.rows, module.kind.answers(found, rows.labels), strict=True):
-            answers[place] = answer.label
-        for metric, value in module.kind.score(found, held_out.targets).items():
+        own = answers(module, outputs(module, encoding, held_out.rows), held_out.data)
+        for place, answer in zip(held_out.rows, own, strict=True):
+            given[place] = answer
+        for metric, value in module.kind.metrics(own, held_out.data).items():
             measured.append(
                 EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows))
             )
-    return measured, answers
+    return measured, given
 
 
 def _cut_finding(encoding: Encoding) -> tuple[str, ...]:

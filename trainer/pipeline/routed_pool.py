@@ -7,27 +7,25 @@ import torch
 from torch import nn
 
 from registry import Expert, Generation
-from trainer import denormals, generations
-from trainer.dataset_features import pairs
+from trainer import denormals, generations, kinds
+from trainer.data import Row
+from trainer.dataset_features import inputs
 from trainer.described import from_json
-from trainer.generations import RouterDesign, joined
+from trainer.generations import RouterDesign
+from trainer.inputs import words
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.archive import Archive, Reading, TaskRows
 from trainer.routers import Features, Routing
+from trainer.takers import Takers
 
 
 @dataclass(frozen=True)
 class Replies:
-    """Row by row: the right answer, the task it was sent to, and the answer that was given there."""
+    """Rows, the task that each was sent to, and the answer that was given there."""
 
-    truth: list[str]
+    rows: list[Row]
     sent: list[str]
     routed: list[str]
-
-    @property
-    def right(self) -> list[bool]:
-        """Row by row, whether the answer is the right one."""
-        return [answer == right for answer, right in zip(self.routed, self.truth, strict=True)]
 
 
 class RoutedPool:
@@ -38,6 +36,7 @@ class RoutedPool:
     ) -> None:
         self.archive, self.experts = archive, list(experts)
         self._router, self._design = router, design
+        self._takers = Takers(self.experts)
         self._slots: dict[str, dict[int, int]] = {}
 
     @classmethod
@@ -76,13 +75,15 @@ class RoutedPool:
             answers |= zip(sent, self.archive.answers(expert, rows, sent), strict=True)
             tasks |= dict.fromkeys(sent, expert.task)
         return Replies(
-            rows.truth(places), [tasks[place] for place in places], [answers[place] for place in places]
+            rows.take(places), [tasks[place] for place in places], [answers[place] for place in places]
         )
 
-    def right(self, expert: Expert) -> list[bool]:
-        """Which of the held-out rows of an expert's task are answered rightly."""
+    def credits(self, expert: Expert) -> list[float]:
+        """How nearly each of the held-out rows of an expert's task is answered rightly, from 0 to 1."""
         rows = self.archive.rows(expert)
-        return self.replies(rows, rows.places(*HELD_OUT)).right
+        replies = self.replies(rows, rows.places(*HELD_OUT))
+        found: list[float] = kinds.load("tasks", expert.kind).credits(replies.routed, replies.rows)
+        return found
 
     def routing(self, rows: TaskRows, places: Sequence[int]) -> Routing:
         """Where the router sends some rows, and how sure it is."""
@@ -91,10 +92,11 @@ class RoutedPool:
             reading = Reading(self.experts[0].base_model, design.layers, design.max_length)
             features = Features(self.archive.features(reading, rows, places), None)
         else:
-            features = Features(None, joined(pairs(rows.take(places))))
+            features = Features(None, words(inputs(rows.take(places))))
         with torch.no_grad(), denormals.flushed():
             routing: Routing = self._router(features)
-        return routing
+        choices = bool(kinds.load("tasks", rows.kind).CHOICES)
+        return self._takers.among(routing, [choices] * len(places))
 
     def _by_slot(self, rows: TaskRows, places: Sequence[int]) -> dict[int, list[int]]:
         """Which of some rows go to which slot; each is routed once."""

@@ -30,7 +30,7 @@ class Features:
     Attributes:
         states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; None for routers of
             text.
-        texts: the texts, pairs joined by a line break; None for routers of states.
+        texts: the texts, pairs and choices joined by line breaks; None for routers of states.
     """
 
     states: Tensor | None
@@ -59,7 +59,7 @@ class Examples:
 
     @property
     def texts(self) -> Sequence[str]:
-        """The texts, pairs joined by a line break."""
+        """The texts, pairs and choices joined by line breaks."""
         raise NotImplementedError
 
     @property

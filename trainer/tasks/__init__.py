@@ -1,43 +1,65 @@
 """Task kinds, one module each. The contract, held by `tests/trainer/tasks/test_contract.py`:
 
 - `REQUIRED`, `OPTIONAL`, `TARGET`: the roles of its columns, and which of them is the answer; `METRIC`: the
-  score that counts.
-- `recognises(columns) -> bool`: whether a file with these column roles is of this kind.
+  score that counts, and the larger the better; `CHOICES`: whether its inputs have choices.
+- `recognises(columns, rows) -> bool`: whether a file is of this kind, told from the column of each role that
+  some kind knows, and from the rows.
 - `check(rows) -> (labels, findings)`: the labels of a dataset and remarks for a person; refuses rows that
-  cannot be trained on.
-- `head(inputs, labels)`: an `nn.Module` from a pooled state `(batch, inputs)` to outputs; it is zero when
-  untrained.
-- `targets(rows, labels) -> Tensor`, `loss(outputs, targets) -> Tensor`, `score(outputs, targets) -> {metric:
-  value}`.
-- `answers(outputs, labels) -> list[Answer]`.
+  cannot be trained on. `labels_of(row)`: those that a row names; none for kinds without labels.
+- `head(inputs, labels)`: an `nn.Module` from a pooled state `(batch, inputs)` to outputs; it says the same
+  of everything when untrained. Its buffers are frozen with it: `prepare(head, rows)` sets them from the
+  training rows before the first step, `settle(head, outputs, rows, labels)` from the outputs for the
+  validation rows after each epoch.
+- `targets(head, rows, labels) -> Tensor`, `loss(outputs, targets) -> Tensor`.
+- `answers(head, outputs, labels, inputs) -> list[Answer]`.
+- `metrics(answers, rows) -> {metric: value}`, METRIC first, and `credits(answers, rows)`, from 0 to 1 for
+  each row: both from what `Answer.label` said, so that recorded answers can be scored.
+
+Outputs have one row for each input. Where inputs have choices, the head sees each choice apart and gives it
+one number; outputs are then `(batch, choices)`, with -inf where an input has fewer than others of its batch.
 
 Importing a module loads no torch, so that files are read and checked at once: its functions import what they
 compute with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry import ConflictError, Registry
 from registry.errors import InvalidSettingError
 from registry.names import check_task
 from trainer import kinds
-from trainer.data import TaskData, read_task, task_name
+from trainer.data import Row, TaskData, read_task, task_name
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an expert says of one text.
+    """What an expert says of one input.
 
     Attributes:
-        label: the answer; probability: how sure the expert is; probabilities: of every label.
+        label: the answer, as text; value: as a number, where it is one; index: of the choice, where there are
+            some.
+        probability: how sure the expert is, where that can be told; probabilities: of every label or choice.
     """
 
     label: str
-    probability: float
-    probabilities: dict[str, float]
+    probability: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    value: float | None = None
+    index: int | None = None
+
+
+def prepare_nothing(head: "nn.Module", rows: Sequence[Row]) -> None:
+    """`prepare` of kinds whose heads take nothing from the rows."""
+
+
+def settle_nothing(head: "nn.Module", outputs: "Tensor", rows: Sequence[Row], labels: Sequence[str]) -> None:
+    """`settle` of kinds whose heads have nothing to choose."""
 
 
 def refuse_other_kind(registry: Registry, task: str, kind: str) -> None:

@@ -1,10 +1,11 @@
 """Classification: one label out of a fixed set."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.data import Row, check_labels
-from trainer.tasks import Answer
+from trainer.data import Row, check_labels, measures, names_amounts, number, quoted, refusal
+from trainer.inputs import Input
+from trainer.tasks import Answer, prepare_nothing, settle_nothing
 
 if TYPE_CHECKING:  # Reading a file needs no torch, so only what computes imports it.
     from torch import Tensor, nn
@@ -13,20 +14,48 @@ REQUIRED = ("text", "label")
 OPTIONAL = ("text_pair",)
 TARGET = "label"
 METRIC = "accuracy"
+CHOICES = False
+SEPARATOR = "|"
+MANY = 12
+"""Different whole numbers as labels that are remarked on: they might be amounts."""
+
+prepare, settle = prepare_nothing, settle_nothing
 
 
-def recognises(columns: Collection[str]) -> bool:
-    """Whether rows with these column roles are labelled texts."""
-    return set(REQUIRED) <= set(columns) <= {*REQUIRED, *OPTIONAL, "split"}
+def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:
+    """Whether rows with these column roles are labelled texts, and the labels are names."""
+    if not set(REQUIRED) <= set(columns) <= {*REQUIRED, *OPTIONAL, "split"}:
+        return False
+    return not measures((row.values[TARGET] for row in rows), named=names_amounts(columns[TARGET]))
 
 
 def check(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The sorted labels, and remarks on rare ones.
 
     Raises:
-        DataRefusedError: fewer than two labels, labels that look alike, a label that training never sees.
+        DataRefusedError: fewer than two labels, labels that look alike, a label that training never sees, or
+            several labels in one.
     """
-    return check_labels(rows, target=TARGET)
+    for row in rows:
+        if SEPARATOR in row.values[TARGET]:
+            raise refusal(
+                row.source,
+                row.line,
+                f"the label {quoted(row.values[TARGET])} holds '|', which joins several labels: add the task "
+                "with --kind multi_label, or write another character",
+            )
+    labels, findings = check_labels(rows, target=TARGET)
+    if len(labels) > MANY and all(number(label) is not None for label in labels):
+        findings = (
+            *findings,
+            "the labels are numbers, taken as names; --kind regression takes them as amounts",
+        )
+    return labels, findings
+
+
+def labels_of(row: Row) -> tuple[str, ...]:
+    """The one label."""
+    return (row.values[TARGET],)
 
 
 def head(inputs: int, labels: Sequence[str]) -> "nn.Module":
@@ -39,7 +68,7 @@ def head(inputs: int, labels: Sequence[str]) -> "nn.Module":
     return made
 
 
-def targets(rows: Sequence[Row], labels: Sequence[str]) -> "Tensor":
+def targets(head: "nn.Module", rows: Sequence[Row], labels: Sequence[str]) -> "Tensor":
     """Index of each row's label, `(rows,)`."""
     import torch
 
@@ -54,12 +83,9 @@ def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
     return functional.cross_entropy(outputs, targets)
 
 
-def score(outputs: "Tensor", targets: "Tensor") -> dict[str, float]:
-    """Share of rows whose best label is the right one."""
-    return {METRIC: (outputs.argmax(-1) == targets).double().mean().item()}
-
-
-def answers(outputs: "Tensor", labels: Sequence[str]) -> list[Answer]:
+def answers(
+    head: "nn.Module", outputs: "Tensor", labels: Sequence[str], inputs: Sequence[Input]
+) -> list[Answer]:
     """The best label and the probability of each."""
     rows = outputs.softmax(-1).tolist()
     best = outputs.argmax(-1).tolist()
@@ -67,3 +93,13 @@ def answers(outputs: "Tensor", labels: Sequence[str]) -> list[Answer]:
         Answer(labels[place], row[place], dict(zip(labels, row, strict=True)))
         for place, row in zip(best, rows, strict=True)
     ]
+
+
+def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:
+    """Share of rows whose answer is their label."""
+    return {METRIC: sum(credits(answers, rows)) / len(rows)}
+
+
+def credits(answers: Sequence[str], rows: Sequence[Row]) -> list[float]:
+    """1 where the answer is the label."""
+    return [float(answer == row.values[TARGET]) for answer, row in zip(answers, rows, strict=True)]

@@ -12,8 +12,8 @@ from ui.browser.pictures import file_of
 from ui.browser.shared import command, same_as
 from ui.plots import confusion as plot
 from ui.present import number, value
-from ui.views.intervals import percent, with_interval
-from ui.views.routers import METRICS
+from ui.views.intervals import is_share, percent, with_interval
+from ui.views.routers import METRICS, column_of
 
 GATE = ("task", "rows", "before", "after", "lost", "gained", "p", "passed")
 PAIRS = ("rows of", "sent to", "rows", "share")
@@ -64,10 +64,7 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any], pictures: Path) -
     gate = found["gate"]
     return [
         _facts(found),
-        [
-            [task, *(with_interval(measured.get(name)) for name in METRICS)]
-            for task, measured in found["per_task"].items()
-        ],
+        [[task, *_measures(measured)] for task, measured in found["per_task"].items()],
         _verdict(gate),
         filled([] if gate is None else _gate(gate)),
         file_of(plot.draw(mixed) if mixed["tasks"] else None, pictures),
@@ -79,6 +76,16 @@ def values(found: Mapping[str, Any], mixed: Mapping[str, Any], pictures: Path) -
         command("show", found["name"]),
         f"from registry import Registry\n\nprint(Registry().generation({found['name']!r}))",
     ]
+
+
+def _measures(found: Mapping[str, Any]) -> list[str]:
+    """Of one task, under METRICS; scores that are not accuracies by their names."""
+    cells = {}
+    for name, measure in found.items():
+        score = name.partition("_")[2]
+        named = "" if is_share(name) else f"{score.replace('_', ' ')} "
+        cells[column_of(name)] = named + with_interval(measure)
+    return [cells.get(name, "-") for name in METRICS]
 
 
 def line(one: Mapping[str, Any]) -> list[Any]:

@@ -11,12 +11,11 @@ from ui.group import Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
     from trainer.data.texts import Texts
+    from trainer.inputs import Input
     from trainer.predictions import Prediction
 
 WEIGHTS = 10
 """The largest weights that are printed of a prediction: a pool may have a thousand."""
-
-Text = str | tuple[str, str | None]
 
 
 @click.command("predict")
@@ -24,6 +23,9 @@ Text = str | tuple[str, str | None]
 @click.option("--data", help="File of texts: CSV, TSV, JSON Lines or Parquet; no label is needed.")
 @click.option("--text", help="Column of the text in --data [default: text].")
 @click.option("--text-pair", help="Column of the second text in --data.")
+@click.option(
+    "--choice", "choices", multiple=True, help="An answer to choose from, of every TEXT; repeat it for each."
+)
 @click.option("--router", help="Generation to route with, such as router@2 [default: production].")
 @click.option("--expert", help="Ask this expert alone, such as boolq@1, and route nothing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -36,6 +38,7 @@ def predict(
     data: str | None,
     text: str | None,
     text_pair: str | None,
+    choices: tuple[str, ...],
     router: str | None,
     expert: str | None,
     device: str,
@@ -44,7 +47,7 @@ def predict(
 
     TEXT is one text an argument; a single - reads one text a line from stdin.
     """
-    asked = _asked(texts, data, text, text_pair)
+    asked = _asked(texts, data, text, text_pair, choices)
     from trainer.moe import MoE
     from ui.progress import reporting
 
@@ -56,23 +59,31 @@ def predict(
 
 
 def _asked(
-    texts: tuple[str, ...], data: str | None, text: str | None, text_pair: str | None
-) -> "Sequence[Text] | Texts":
-    """The texts of the arguments, of stdin or of the file; exactly one of the three."""
+    texts: tuple[str, ...],
+    data: str | None,
+    text: str | None,
+    text_pair: str | None,
+    choices: tuple[str, ...],
+) -> "Sequence[Input] | Texts":
+    """What the arguments, stdin or the file ask; exactly one of the three."""
+    from trainer.data import read_texts
+    from trainer.inputs import Input
+
     if bool(texts) == (data is not None):
         raise click.UsageError("give either texts, a single - for stdin, or --data FILE")
     if data is not None:
-        from trainer.data import read_texts
-
+        if choices:
+            raise click.UsageError("--choice is of texts; in --data they are columns choice_0, choice_1, ...")
         return read_texts(data, text=text, text_pair=text_pair)
     if text or text_pair:
         raise click.UsageError("--text and --text-pair name columns of --data")
     given = [line.rstrip("\n") for line in sys.stdin] if texts == ("-",) else list(texts)
-    for one in given:
+    for one in (*given, *choices):
         # An argument or a line that is not UTF-8 arrives with lone surrogates in place of its bytes.
         if not one.isprintable() and any("\ud800" <= c <= "\udfff" for c in one):
             raise click.UsageError(f"this text is not valid UTF-8: {one!r}")
-    return [one for one in given if one.strip()] if texts == ("-",) else given
+    kept = [one for one in given if one.strip()] if texts == ("-",) else given
+    return [Input(one, choices=choices) for one in kept]
 
 
 def prediction_json(prediction: "Prediction") -> dict[str, Any]:
@@ -89,6 +100,8 @@ def prediction_json(prediction: "Prediction") -> dict[str, Any]:
         "weights": largest(prediction.weights, WEIGHTS),
         "generation": prediction.generation,
         "cut": prediction.cut,
+        "value": prediction.value,
+        "index": prediction.index,
     }
 
 

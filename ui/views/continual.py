@@ -13,9 +13,9 @@ from typing import Any
 from registry import Generation, Registry, measured
 from registry.errors import InvalidSettingError
 from registry.names import ROUTER
+from ui.views.routers import ORACLE, ROUTED, ROUTING, column_of, score_of
 
-ROUTED, ORACLE = "routed_accuracy", "oracle_accuracy"
-METRICS = (ROUTED, "routing_accuracy", ORACLE)
+METRICS = (ROUTED, ROUTING, ORACLE)
 TASKS, GENERATIONS = 40, 30
 """Shown at once."""
 LARGEST = 1_000_000
@@ -50,14 +50,16 @@ def show_matrix(
     firsts = {task: learned[task, versions[task]] for task in chosen}
     columns = list(range(max(1, latest.number - generations + 1), latest.number + 1))
     read = sorted({*columns, *firsts.values()})
+    cells = measured.cells(registry, read, split="test", tasks=chosen)
     values: dict[tuple[int, str, str], float] = {
-        (cell.generation, cell.task or "", cell.metric): cell.value
-        for cell in measured.cells(
-            registry, read, split="test", tasks=chosen, metrics=sorted({metric, ROUTED, ORACLE})
-        )
+        (cell.generation, cell.task or "", column_of(cell.metric)): cell.value for cell in cells
     }
+    scores = {cell.task: score for cell in cells if (score := score_of(cell.metric)) is not None}
     had = measured.members(registry, read, chosen)
-    lines = [_line(task, versions[task], firsts[task], latest, values, had) for task in chosen]
+    lines = [
+        {**_line(task, versions[task], firsts[task], latest, values, had), "score": scores.get(task)}
+        for task in chosen
+    ]
     return {
         "generation": latest.name,
         "metric": metric,

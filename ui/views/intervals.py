@@ -29,12 +29,19 @@ def measured(metric: str, value: float, examples: int) -> dict[str, object]:
 
 def is_share(metric: str) -> bool:
     """Whether a metric counts rows that are right."""
-    return metric.endswith("accuracy")
+    return metric.endswith(("accuracy", "exact_match"))
 
 
 def percent(value: float | None) -> str:
     """A share for people: 0.8125 -> "81.2 %"."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def measure(value: float | None, score: str | None) -> str:
+    """A score for people: a share as per cent, another number under its name."""
+    if value is None or score is None or is_share(score):
+        return percent(value)
+    return f"{score.replace('_', ' ')} {value:.3f}"
 
 
 def with_interval(found: dict[str, object] | None) -> str:

@@ -57,6 +57,8 @@ def answer(prediction: "Prediction") -> dict[str, Any]:
         "weights": largest_first(prediction.weights),
         "margin": None if prediction.generation is None else prediction.margin,
         "cut": prediction.cut,
+        "value": prediction.value,
+        "index": prediction.index,
     }
 
 
@@ -76,7 +78,8 @@ def top(weights: Mapping[str, float], count: int = TOP) -> list[tuple[str, float
 
 def sentence(given: Mapping[str, Any]) -> str:
     """An answer in words."""
-    said = f"{given['expert']} answers “{given['label']}”, {given['probability']:.1%} sure."
+    sure = "" if given["probability"] is None else f", {given['probability']:.1%} sure"
+    said = f"{given['expert']} answers “{given['label']}”{sure}."
     if given["generation"] is None:
         said += " It was asked by name; nothing was routed."
     elif len(given["weights"]) == 1:
@@ -136,7 +139,7 @@ def table(answers: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
         [
             one["text"],
             one["label"],
-            round(one["probability"], 4),
+            None if one["probability"] is None else round(one["probability"], 4),
             one["expert"],
             round(one["weights"][one["task"]], 4),
             None if one["margin"] is None else round(one["margin"], 4),

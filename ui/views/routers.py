@@ -10,8 +10,20 @@ from registry.names import ROUTER
 from ui.views.experts import stamp
 from ui.views.intervals import measured as document
 
-METRICS = ("routing_accuracy", "routed_accuracy", "oracle_accuracy")
-"""Rows sent to their own expert; answered rightly by the expert chosen; by their own."""
+ROUTING, ROUTED, ORACLE = "routing_accuracy", "routed_accuracy", "oracle_accuracy"
+METRICS = (ROUTING, ROUTED, ORACLE)
+"""Rows sent to their own expert; answered rightly by the expert chosen; by their own. A task whose answers
+are not right or wrong has a score of its own in the place of the last two, such as `routed_spearman`."""
+
+
+def column_of(metric: str) -> str:
+    """Which of METRICS a measure of one task stands in for."""
+    return {"routed": ROUTED, "oracle": ORACLE}.get(metric.partition("_")[0], metric)
+
+
+def score_of(metric: str) -> str | None:
+    """The score that counts for a task, from the name of what the chosen experts reach."""
+    return metric.removeprefix("routed_") if column_of(metric) == ROUTED else None
 
 
 def list_generations(registry: Registry, *, newest: int | None = None) -> list[dict[str, Any]]:
@@ -41,7 +53,7 @@ def over_time(registry: Registry, *, task: str | None = None, newest: int = 200)
     found: dict[int, dict[str, float]] = {number: {} for number in numbers}
     tasks = None if task is None else [registry.task(task).name]
     for cell in measured.cells(registry, numbers, split="test", tasks=tasks):
-        found[cell.generation][cell.metric] = cell.value
+        found[cell.generation][column_of(cell.metric)] = cell.value
     return [{"generation": number, **values} for number, values in found.items() if values]
 
 

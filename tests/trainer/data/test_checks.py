@@ -7,6 +7,7 @@ from trainer.data import Row, check_labels
 from trainer.data.checks import check_inputs, label_in_text, leaks, repeats
 from trainer.data.rows import Split
 from trainer.data.splits import check_labels_in_train
+from trainer.tasks.classification import labels_of
 
 
 def rows(*labels: str, texts: list[str] | None = None, split: Split = "train") -> list[Row]:
@@ -102,18 +103,18 @@ def test_a_text_of_which_nothing_can_be_seen_is_refused(text: str) -> None:
 
 
 def test_repeated_rows_are_kept_and_counted() -> None:
-    found = repeats(rows("a", "b", "a", "a", texts=["x", "y", "x", "x"]), ("text",), "label")
+    found = repeats(rows("a", "b", "a", "a", texts=["x", "y", "x", "x"]), ("text",), labels_of)
     assert found == ["2 rows repeat an earlier one and are kept (first: line 4)"]
-    assert repeats(rows("a", "a", texts=["caf\u00e9", "cafe\u0301"]), ("text",), "label") != []
-    assert repeats(rows("a", "a", texts=["X", "x"]), ("text",), "label") == []
+    assert repeats(rows("a", "a", texts=["caf\u00e9", "cafe\u0301"]), ("text",), labels_of) != []
+    assert repeats(rows("a", "a", texts=["X", "x"]), ("text",), labels_of) == []
 
 
 def test_few_contradictions_are_said_and_many_refused() -> None:
     texts = ["same", *[f"text {number}" for number in range(98)], "same"]
-    found = repeats(rows("a", *["b"] * 99, texts=texts), ("text",), "label")
+    found = repeats(rows("a", *["b"] * 99, texts=texts), ("text",), labels_of)
     assert found == ["2 rows have the text of another but a different label: line 2 and line 101"]
     with pytest.raises(DataRefusedError) as caught:
-        repeats(rows("a", "b", "a", "a", texts=["x", "x", "y", "z"]), ("text",), "label")
+        repeats(rows("a", "b", "a", "a", texts=["x", "x", "y", "z"]), ("text",), labels_of)
     assert str(caught.value) == (
         "task.csv, line 3: 2 rows have the text of another but a different label: line 2 and line 3;"
         " more than 5 % of all, so decide on one label for each"
@@ -125,7 +126,7 @@ def test_a_pair_contradicts_only_the_same_pair() -> None:
         Row({"text": "x", "text_pair": pair, "label": label}, "train", 2, "task.csv")
         for pair, label in (("y", "a"), ("z", "b"))
     ]
-    assert repeats(pairs, ("text", "text_pair"), "label") == []
+    assert repeats(pairs, ("text", "text_pair"), labels_of) == []
 
 
 def test_texts_shared_by_splits_are_counted() -> None:
@@ -139,20 +140,21 @@ def test_texts_shared_by_splits_are_counted() -> None:
 
 def test_a_label_that_train_lacks_is_refused() -> None:
     with pytest.raises(DataRefusedError) as caught:
-        check_labels_in_train(rows("a", "b") + rows("b", "c", split="test"), "label")
+        check_labels_in_train(rows("a", "b") + rows("b", "c", split="test"), labels_of)
     assert str(caught.value) == "task.csv, line 3: the label 'c' is in test but in no train row"
 
 
 def test_a_text_that_names_its_own_label_is_pointed_out() -> None:
     labels = ["pos", "neg"] * 50
     giving = [f"this one is {label.upper()}, row {number}" for number, label in enumerate(labels)]
-    assert label_in_text(rows(*labels, texts=giving), ("text",), ("neg", "pos"), "label") == [
+    assert label_in_text(rows(*labels, texts=giving), ("text",), ("neg", "pos"), labels_of) == [
         "the text names its own label in 100 of 100 rows: is it meant to?"
     ]
     both = [f"pos or neg? row {number}" for number in range(100)]
-    assert label_in_text(rows(*labels, texts=both), ("text",), ("neg", "pos"), "label") == []
+    assert label_in_text(rows(*labels, texts=both), ("text",), ("neg", "pos"), labels_of) == []
     inside = [f"post negative {number}" for number in range(100)]
-    assert label_in_text(rows(*labels, texts=inside), ("text",), ("neg", "pos"), "label") == []
+    assert label_in_text(rows(*labels, texts=inside), ("text",), ("neg", "pos"), labels_of) == []
     assert (
-        label_in_text(rows(*labels, texts=giving[:94] + inside[:6]), ("text",), ("neg", "pos"), "label") == []
+        label_in_text(rows(*labels, texts=giving[:94] + inside[:6]), ("text",), ("neg", "pos"), labels_of)
+        == []
     )

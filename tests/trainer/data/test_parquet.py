@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from registry.errors import DataRefusedError
 from trainer.data import pages, read_table, read_task, read_texts
+from trainer.inputs import Input
 from trainer.tasks import classification
 
 KINDS = {"classification": classification}
@@ -71,7 +72,7 @@ def test_the_same_rows_give_the_same_task_as_text_does(write: Write, tmp_path: P
     taken, other = (read_task(one, KINDS) for one in (path, text))
     assert (taken.rows, taken.labels, taken.columns) == (other.rows, other.labels, other.columns)
     assert taken.to_jsonl() == other.to_jsonl()
-    assert read_texts(path) == [(text, None) for text in HELLO["text"]]
+    assert read_texts(path) == [Input(text) for text in HELLO["text"]]
 
 
 def test_whole_numbers_and_true_false_are_taken_as_text_which_is_said(write: Write) -> None:

@@ -1,13 +1,14 @@
 """From a file to the rows of a task: columns, kinds, given splits, canonical bytes."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from registry.errors import DataRefusedError, InvalidSettingError, NotFoundError
 from trainer.data import Row, TaskData, read_table, read_task, read_texts
+from trainer.inputs import Input
 from trainer.tasks import classification
 
 KINDS = {"classification": classification}
@@ -22,8 +23,12 @@ class Choice:
     TARGET = "label"
 
     @staticmethod
-    def recognises(columns: Collection[str]) -> bool:
+    def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:
         return set(Choice.REQUIRED) <= set(columns)
+
+    @staticmethod
+    def labels_of(row: Row) -> tuple[str, ...]:
+        return ()
 
     @staticmethod
     def check(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -165,10 +170,13 @@ def test_a_kind_that_cannot_be_told_is_refused(csv_file: CsvFile) -> None:
         f"{path}, line 1: the columns 'text', 'label' fit the kinds 'classification', 'topics';"
         " say which with --kind"
     )
+    with pytest.raises(DataRefusedError, match="no column is known as the text; its columns are 'a', 'b'"):
+        read_task(csv_file(labelled(20), ("a", "b")), {**KINDS, "choice": Choice})
+    extra = csv_file([[text, "left", label] for text, label in labelled(20)], ("text", "choice_0", "label"))
     with pytest.raises(
         DataRefusedError, match="fit none of the kinds 'classification', 'choice'; say which with"
     ):
-        read_task(csv_file(labelled(20), ("a", "b")), {**KINDS, "choice": Choice})
+        read_task(extra, {**KINDS, "choice": Choice})
     with pytest.raises(NotFoundError, match="Did you mean 'classification'"):
         read_task(path, KINDS, kind="clasification")
 
@@ -184,11 +192,11 @@ def test_options_name_columns(csv_file: CsvFile) -> None:
 
 def test_texts_to_answer_need_no_label(csv_file: CsvFile) -> None:
     assert read_texts(csv_file([["hello"], ["hello"], [" x "]], ("text",))) == [
-        ("hello", None), ("hello", None), (" x ", None),
+        Input("hello"), Input("hello"), Input(" x "),
     ]  # fmt: skip
     path = csv_file([["a", "b", "", "other"]], ("question", "passage", "label", "split"))
-    assert read_texts(path) == [("a", "b")]
-    assert read_texts(path, text="passage") == [("b", None)]
+    assert read_texts(path) == [Input("a", "b")]
+    assert read_texts(path, text="passage") == [Input("b")]
     with pytest.raises(DataRefusedError, match="line 3: the text is empty"):
         read_texts(csv_file([["hello"], [" "]], ("text",)))
     with pytest.raises(DataRefusedError, match="no column is known as the text"):

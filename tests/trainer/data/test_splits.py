@@ -24,7 +24,7 @@ def natural(place: int) -> Split:
 
 
 def split(texts: list[str], labels: list[str], missing: tuple[Split, ...] = BOTH) -> list[Split]:
-    found = assign_splits(places(texts), labels, missing)
+    found = assign_splits(places(texts), [(label,) for label in labels], missing)
     assert found is not None
     return found
 
@@ -132,8 +132,8 @@ def test_kinds_without_labels_are_split_too() -> None:
 
 
 def test_too_few_texts_are_not_split() -> None:
-    assert assign_splits(places(["one", "two"]), ["a", "b"], BOTH) is None
-    assert assign_splits(places(["one", "one"]), ["a", "b"], ("test",)) is None
+    assert assign_splits(places(["one", "two"]), [("a",), ("b",)], BOTH) is None
+    assert assign_splits(places(["one", "one"]), [("a",), ("b",)], ("test",)) is None
 
 
 def test_the_names_of_splits() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from registry.errors import DataRefusedError, RegistryError
 from trainer.data import read_texts
 from trainer.data.texts import LargeTexts
+from trainer.inputs import Input
 
 OPTIONS: dict[str, str | None] = {"text": None, "text_pair": None}
 GOOD = {
@@ -32,9 +33,9 @@ BAD = {
 }
 
 
-def both(path: Path) -> list[list[tuple[str, str | None]] | str]:
+def both(path: Path) -> list[list[Input] | str]:
     """What comes of a file that is kept, and of the same file read line by line."""
-    found: list[list[tuple[str, str | None]] | str] = []
+    found: list[list[Input] | str] = []
     for way in (lambda: read_texts(path), lambda: LargeTexts(str(path), OPTIONS)):
         try:
             found.append(list(way()))
@@ -78,7 +79,7 @@ def test_a_file_larger_than_what_is_kept_is_read(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("trainer.data.texts.MAX_BYTES", 1000)
     texts = read_texts(path)
     assert isinstance(texts, LargeTexts)
-    assert list(texts) == [("some words", None)] * 1000
+    assert list(texts) == [Input("some words")] * 1000
 
 
 @pytest.mark.parametrize(

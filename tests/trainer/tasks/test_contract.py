@@ -1,65 +1,159 @@
-"""What every task kind keeps, whichever file it comes from; and what classification answers."""
+"""What every task kind keeps, whichever file it comes from."""
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
+from tests.trainer.tasks.samples import FILES, write
 from trainer import kinds
-from trainer.data import Row
-from trainer.tasks import Answer, classification
+from trainer.data import TaskData, read_task
+from trainer.inputs import Input
+from trainer.spans import by_input
 
-LABELS = ("bad", "good", "mixed")
-ROWS = [Row({"text": f"text {place}", "label": LABELS[place % 3]}, "train") for place in range(6)]
+HIDDEN = 8
 
 
 @pytest.fixture(params=kinds.names("tasks"))
-def family(request: pytest.FixtureRequest) -> ModuleType:
-    return kinds.load("tasks", request.param)
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param not in FILES:
+        pytest.skip(f"tests/trainer/tasks/samples.py has no rows of the kind {request.param}")
+    return str(request.param)
+
+
+@pytest.fixture
+def family(name: str) -> ModuleType:
+    return kinds.load("tasks", name)
+
+
+@pytest.fixture
+def data(name: str, tmp_path: Path) -> TaskData:
+    return read_task(write(tmp_path, name), kinds.load_all("tasks"), kind=name)
 
 
 def test_its_roles_are_told_apart(family: ModuleType) -> None:
     assert family.TARGET in family.REQUIRED
+    assert "text" in family.REQUIRED
     assert not {*family.REQUIRED} & {*family.OPTIONAL}
-    assert family.recognises(family.REQUIRED)
-    assert family.recognises([*family.REQUIRED, *family.OPTIONAL, "split"])
-    assert not family.recognises([role for role in family.REQUIRED if role != family.TARGET])
-    assert not family.recognises([*family.REQUIRED, "something else"])
+    assert isinstance(family.CHOICES, bool)
 
 
-def test_no_two_kinds_recognise_the_same_columns() -> None:
+def test_its_files_are_recognised_by_one_kind(name: str, tmp_path: Path, data: TaskData) -> None:
     every = kinds.load_all("tasks")
-    for name, family in every.items():
-        assert [other for other in every if every[other].recognises(family.REQUIRED)] == [name]
+    columns = data.columns
+    fitting = [other for other in every if every[other].recognises(columns, data.rows)]
+    assert len(fitting) == 1
+    assert fitting == [name] or not every[name].recognises(columns, data.rows)
+    assert not every[name].recognises({**columns, "something else": "x"}, data.rows)
+    without = {role: column for role, column in columns.items() if role != every[name].TARGET}
+    assert not every[name].recognises(without, data.rows)
 
 
-def test_an_untrained_head_says_the_same_of_every_text() -> None:
-    head = classification.head(8, LABELS)
-    assert torch.equal(head(torch.randn(4, 8)), torch.zeros(4, 3))
+def test_its_inputs_have_choices_or_none_has(family: ModuleType, data: TaskData) -> None:
+    assert {bool(row.input.choices) for row in data.rows} == {family.CHOICES}
 
 
-def test_targets_are_places_in_the_labels() -> None:
-    assert torch.equal(classification.targets(ROWS, LABELS), torch.tensor([0, 1, 2, 0, 1, 2]))
-    assert torch.equal(classification.targets(ROWS, LABELS[::-1]), torch.tensor([2, 1, 0, 2, 1, 0]))
+def test_every_label_of_a_row_is_one_of_the_datasets(family: ModuleType, data: TaskData) -> None:
+    named = {label for row in data.rows for label in family.labels_of(row)}
+    assert named == {*data.labels}
 
 
-def test_the_score_is_the_share_of_right_answers() -> None:
-    outputs = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 1.0], [0.0, 0.1]])
-    assert classification.score(outputs, torch.tensor([0, 1, 1, 1])) == {"accuracy": 0.75}
-    assert classification.METRIC in classification.score(outputs, torch.tensor([0, 1, 1, 1]))
+def test_an_untrained_head_says_the_same_of_every_text(family: ModuleType, data: TaskData) -> None:
+    head = family.head(HIDDEN, data.labels)
+    said = head(torch.randn(4, HIDDEN))
+    assert torch.equal(said, said[:1].expand_as(said))
 
 
-def test_the_loss_is_the_mean_surprise() -> None:
-    outputs = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
-    surprise = -torch.stack([outputs[0].softmax(0)[0].log(), outputs[1].softmax(0)[1].log()])
-    assert torch.allclose(classification.loss(outputs, torch.tensor([0, 1])), surprise.mean())
+def test_what_it_prepares_and_settles_is_kept_with_the_head(family: ModuleType, data: TaskData) -> None:
+    """A frozen head is its parameters and buffers: with the same ones it gives the same answers."""
+    head, twin = (family.head(HIDDEN, data.labels) for _ in range(2))
+    family.prepare(head, data.split("train"))
+    rows = data.split("validation")
+    outputs = outputs_for(head, rows)
+    family.settle(head, outputs, rows, data.labels)
+    twin.load_state_dict(head.state_dict())
+    inputs = [row.input for row in rows]
+    assert family.answers(twin, outputs, data.labels, inputs) == family.answers(
+        head, outputs, data.labels, inputs
+    )
+    assert all(buffer.isfinite().all() for buffer in head.buffers())
 
 
-def test_an_answer_has_the_probability_of_every_label() -> None:
-    outputs = torch.tensor([[0.0, 3.0, 0.0], [9.0, 0.0, 0.0]])
-    shares = outputs.softmax(-1).tolist()
-    assert classification.answers(outputs, LABELS) == [
-        Answer("good", shares[0][1], dict(zip(LABELS, shares[0], strict=True))),
-        Answer("bad", shares[1][0], dict(zip(LABELS, shares[1], strict=True))),
-    ]
-    assert classification.answers(outputs[:0], LABELS) == []
+def outputs_for(head: torch.nn.Module, rows: list) -> torch.Tensor:  # type: ignore[type-arg]
+    counts = [len(row.input.sequences) for row in rows]
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
+    states = torch.randn(sum(counts), HIDDEN, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return by_input(head(states), counts)
+
+
+def test_gradient_steps_on_its_loss_lead_to_the_right_answers(family: ModuleType, data: TaskData) -> None:
+    """On states that tell everything: one of its own for each sequence."""
+    rows = list(data.rows[:12])
+    counts = [len(row.input.sequences) for row in rows]
+    states = torch.eye(sum(counts))
+    head = family.head(len(states), data.labels)
+    family.prepare(head, rows)
+    targets = family.targets(head, rows, data.labels)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.1)
+    losses = []
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = family.loss(by_input(head(states), counts), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 10
+    outputs = by_input(head(states), counts).detach()
+    family.settle(head, outputs, rows, data.labels)
+    given = family.answers(head, outputs, data.labels, [row.input for row in rows])
+    said = [one.label for one in given]
+    metrics = family.metrics(said, rows)
+    assert next(iter(metrics)) == family.METRIC
+    assert metrics[family.METRIC] > 0.99
+    assert min(family.credits(said, rows)) > 0.9
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_rows(family: ModuleType, data: TaskData) -> None:
+    rows = list(data.rows[:6])
+    head = family.head(HIDDEN, data.labels)
+    family.prepare(head, rows)
+    outputs, targets = outputs_for(head, rows), family.targets(head, rows, data.labels)
+    parts = [family.loss(outputs[place : place + 1], targets[place : place + 1]) for place in range(6)]
+    assert torch.allclose(family.loss(outputs, targets), torch.stack(parts).mean(), atol=1e-6)
+
+
+def test_answers_do_not_depend_on_what_else_is_asked(family: ModuleType, data: TaskData) -> None:
+    rows = data.split("test")
+    head = family.head(HIDDEN, data.labels)
+    family.prepare(head, rows)
+    outputs = outputs_for(head, rows)
+    inputs: list[Input] = [row.input for row in rows]
+    together = family.answers(head, outputs, data.labels, inputs)
+    for place, one in enumerate(inputs):
+        [alone] = family.answers(head, outputs[place : place + 1], data.labels, [one])
+        assert (alone.label, alone.index) == (together[place].label, together[place].index)
+        assert alone.probabilities == pytest.approx(together[place].probabilities)
+        assert alone.value == pytest.approx(together[place].value)
+    assert family.answers(head, outputs[:0], data.labels, []) == []
+
+
+def test_probabilities_are_probabilities(family: ModuleType, data: TaskData) -> None:
+    rows = data.split("test")
+    head = family.head(HIDDEN, data.labels)
+    for one in family.answers(head, outputs_for(head, rows), data.labels, [row.input for row in rows]):
+        assert all(0 <= share <= 1 for share in one.probabilities.values())
+        assert one.probability is None or 0 <= one.probability <= 1
+
+
+def test_credits_are_shares_and_the_metrics_numbers(family: ModuleType, data: TaskData) -> None:
+    rows = data.split("test")
+    head = family.head(HIDDEN, data.labels)
+    given = family.answers(head, outputs_for(head, rows), data.labels, [row.input for row in rows])
+    said = [one.label for one in given]
+    credits = family.credits(said, rows)
+    assert len(credits) == len(rows)
+    assert all(0 <= credit <= 1 for credit in credits)
+    assert all(abs(value) < float("inf") for value in family.metrics(said, rows).values())

@@ -40,6 +40,8 @@ def test_an_answer_is_a_document_with_the_largest_first() -> None:
         "weights": {"mood": 0.75, "topic": 0.2, "spam": 0.05},
         "margin": 0.55,
         "cut": False,
+        "value": None,
+        "index": None,
     }
     assert list(view.answer(PREDICTION)["weights"]) == ["mood", "topic", "spam"]
 

@@ -13,7 +13,8 @@ from ui.browser.pictures import frame, picture
 from ui.browser.shared import escape, same_as, warns
 from ui.plots import matrix as plot
 from ui.views import continual as view
-from ui.views.intervals import percent
+from ui.views.intervals import measure
+from ui.views.routers import ROUTED
 
 TITLE = "Continual matrix"
 PLACE = 40
@@ -58,7 +59,7 @@ class Tab:
     def show_matrix(
         self,
         generation: str | None = None,
-        metric: str = view.ROUTED,
+        metric: str = ROUTED,
         text: str = "",
         offset: int = 0,
         tasks: int = view.TASKS,
@@ -85,7 +86,7 @@ def build(context: Context) -> None:
     tab = Tab(context)
     with gr.Row():
         metric = gr.Radio(
-            [(name.replace("_", " "), name) for name in view.METRICS], value=view.ROUTED, label="Accuracy"
+            [(name.replace("_", " "), name) for name in view.METRICS], value=ROUTED, label="Accuracy"
         )
         text = gr.Textbox(label="Only tasks whose name holds", max_lines=1)
         page = gr.Number(1, label=f"Page (of {view.TASKS} tasks)", precision=0, minimum=1)
@@ -135,8 +136,8 @@ def _line(one: Mapping[str, Any]) -> list[str]:
         one["task"],
         one["expert"],
         one["learned_in"],
-        percent(one["learned"]),
-        percent(one["now"]),
+        measure(one["learned"], one["score"]),
+        measure(one["now"], one["score"]),
         _points(one["experts"]),
         _points(one["routing"]),
         _points(None if one["forgetting"] is None else -one["forgetting"]),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -18,6 +18,9 @@ from ui.browser.task_form import ENDINGS
 from ui.plots import weights
 from ui.views import playground as view
 from ui.views.adding import told_by_name
+
+if TYPE_CHECKING:
+    from trainer.inputs import Given
 
 TITLE = "Playground"
 PLACE = 10
@@ -54,7 +57,7 @@ class Outcome:
         """What they show of an answer."""
         if answer is None:
             return ["", gr.Label(visible=False), picture(None)]
-        label = gr.Label(answer["probabilities"], visible=True)
+        label = gr.Label(answer["probabilities"] or None, visible=bool(answer["probabilities"]))
         if not answer["generation"]:
             return [view.sentence(answer), label, picture(None)]
         bars = view.top(answer["weights"]), answer["task"]
@@ -127,7 +130,7 @@ def answer(
 
 def _ask(
     context: Context,
-    texts: Sequence[str | tuple[str, str | None]],
+    texts: "Sequence[Given]",
     generation: str | None,
     expert: str | None,
 ) -> list[Any]:
