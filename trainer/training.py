@@ -18,6 +18,8 @@ from trainer.progress import Progress, Stopped, draw, silent
 from trainer.trainee import Trainee, TrainingState
 
 CHECKPOINT_SECONDS = 30.0
+SEQUENCES = 64
+"""In one part of a batch, where rows are several: the states of a whole part are kept for its gradients."""
 
 
 def train(
@@ -70,19 +72,28 @@ def train_together(
 def _step(trainees: Sequence[Trainee], parts: int) -> int:
     """One step of each trainee, its batch in so many parts, or more where memory is short; gives how many."""
     batches = [trainee.next_batch() for trainee in trainees]
+    # Not for the steps to come: what a step computes depends on its batch alone, also after a checkpoint.
+    least = max(_least_parts(*each) for each in zip(trainees, batches, strict=True))
     while True:
+        split = max(parts, least)
         for trainee in trainees:
             trainee.optimizer.zero_grad(set_to_none=True)
         try:
-            losses = _backward(trainees, batches, parts)
+            losses = _backward(trainees, batches, split)
             break
         except RuntimeError as reason:
-            if not lacks_memory(reason) or parts >= max(len(batch) for batch in batches):
+            if not lacks_memory(reason) or split >= max(len(batch) for batch in batches):
                 raise
-        parts *= 2
+        parts = 2 * split
     for trainee, loss in zip(trainees, losses, strict=True):
         trainee.learn(loss)
     return parts
+
+
+def _least_parts(trainee: Trainee, batch: Sequence[int]) -> int:
+    """In how many parts a batch runs, memory permitting: one, unless its rows are several sequences."""
+    sequences = sum(trainee.encoding.counted([trainee.training.rows[place] for place in batch]))
+    return min(len(batch), math.ceil(sequences / max(SEQUENCES, len(batch))))
 
 
 def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: int) -> list[float]:
