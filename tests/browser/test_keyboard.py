@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright.sync_api import FileChooser, Locator, Page, expect
 
 from tests.browser.visit import TABS, Visit
-from tests.ui.commands import mood_rows, write_csv
+from tests.ui.commands import mood_rows, run, write_csv
 from tests.ui.server.serving import Server, serving
 
 pytestmark = pytest.mark.timeout(600)
@@ -19,10 +19,12 @@ Visiting = Callable[[Server], Visit]
 
 FAR = 120
 """Presses of a key after which what is wanted counts as out of reach."""
-FOCUSED = """() => {
+FOCUS = """wanted => {
     const one = document.activeElement, style = getComputedStyle(one);
-    return one === document.body || (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
+    const framed = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    return [one === wanted, one === document.body || framed ? '' : one.outerHTML];
 }"""
+"""Whether it is on what is wanted; and what it is on without a frame around it."""
 
 
 class Keys:
@@ -44,11 +46,12 @@ class Keys:
     def reach(self, wanted: Locator, key: str = "Tab") -> None:
         """Presses a key until the focus is on what is wanted."""
         expect(wanted).to_be_visible()
-        for _ in range(FAR):
-            if wanted.evaluate("one => one === document.activeElement"):
+        for pressed in range(FAR):
+            there, unframed = wanted.evaluate(FOCUS)
+            assert not pressed or unframed == ""
+            if there:
                 return
             self.press(key)
-            assert self.page.evaluate(FOCUSED), self.page.evaluate("document.activeElement.outerHTML")
         raise AssertionError(f"{wanted} is out of reach of {key}")
 
     def fill(self, label: str, text: str, key: str = "Tab") -> None:
@@ -71,17 +74,17 @@ class Keys:
             self.page.wait_for_timeout(100)
         self.choosers.pop().set_files(file)
 
-    def open(self, title: str) -> None:
-        """Opens a tab, from anywhere below the tabs."""
+    def open(self, title: str, key: str = "Shift+Tab") -> None:
+        """Opens a tab: back from what is below the tabs, or on past the end of the page."""
         tab = self.page.get_by_role("tab", name=title, exact=True)
-        self.page.evaluate("scrollTo(0, 0)")
-        self.reach(tab, "Shift+Tab")
+        self.reach(tab, key)
         self.press("Enter")
         expect(tab).to_have_attribute("aria-selected", "true")
 
 
 def test_a_keyboard_is_enough(home: Path, visit: Visiting, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "moods.csv", mood_rows())
+    run(home, "retrain-router", "--router", "lexical", "--promote", "--device", "cpu")
     with serving(home) as server:
         seen = visit(server)
         keys = Keys(seen)
@@ -127,21 +130,23 @@ def add_a_task_and_cancel_it(keys: Keys, file: Path) -> None:
     keys.press("Enter")
     keys.fill("Epochs without gain before it stops", "5000")
     keys.push("Train an expert")
-    keys.seen.shows("Now", re.compile(r"Job 4 \(add task\) is running"))
+    keys.seen.shows("Now", re.compile(r"Job 5 \(add task\) is running"))
     keys.push("Cancel the job", by="Space")
-    keys.seen.shows("Now", re.compile(r"Job 4 \(add task\) is cancelled"))
+    keys.seen.shows("Now", re.compile(r"Job 5 \(add task\) is cancelled"))
 
 
 def fit_promote_and_roll_back(keys: Keys) -> None:
     keys.open("Router")
-    keys.seen.shows("Generation", "router@1")
-    keys.reach(keys.page.get_by_role("radio", name="if the gate lets it"))
-    keys.press("ArrowDown")
-    expect(keys.page.get_by_role("radio", name="in any case")).to_be_checked()
+    keys.seen.shows("Generation", "router@2")
+    candidate = keys.page.get_by_role("radio", name="no, only a candidate")
+    keys.reach(candidate)
+    keys.press("Space")
+    expect(candidate).to_be_checked()
     keys.push("Fit the next generation", by="Space")
-    keys.seen.shows("Done", "Job 5 fits the next generation")
-    keys.open("Jobs")
-    keys.seen.shows("Now", re.compile(r"Job 5 \(retrain router\) is done\. It made router@2"))
+    keys.seen.shows("Done", "Job 6 fits the next generation")
+    keys.open("Jobs", "Tab")
+    keys.fill("Job", "6")
+    keys.seen.shows("Now", re.compile(r"Job 6 \(retrain router\) is done"))
     keys.open("Router")
     expect(keys.seen.cell("router@2")).to_be_visible()
     keys.fill("Generation", "router@1")
