@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.base_model import BaseModel
+    from trainer.inputs import Input
     from trainer.moe import MoE
     from trainer.pipeline import ExpertSettings, add_task, add_tasks, evaluate, retrain_router
     from trainer.predictions import Prediction
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseModel",
     "ExpertSettings",
+    "Input",
     "MoE",
     "Prediction",
     "add_task",
@@ -27,6 +29,7 @@ __all__ = [
 _LATER = {
     "BaseModel": "trainer.base_model",
     "ExpertSettings": "trainer.pipeline",
+    "Input": "trainer.inputs",
     "MoE": "trainer.moe",
     "Prediction": "trainer.predictions",
     "add_task": "trainer.pipeline",

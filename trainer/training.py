@@ -19,7 +19,7 @@ from trainer.trainee import Trainee, TrainingState
 
 CHECKPOINT_SECONDS = 30.0
 SEQUENCES = 64
-"""In one part of a batch, where rows are several: the states of a whole part are kept for its gradients."""
+"""In one part of a batch at most, where its rows have several: all their states are kept for gradients."""
 
 
 def train(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ def test_states_that_do_not_lead_to_those_of_the_whole_model_are_not_used(
         file.put(row, torch.zeros(size, base.hidden))
     wrong = file.end()
     file.discard()
-    assert not agrees(Encoding(**{**vars(found), "states": wrong}))
+    assert not agrees(replace(found, states=wrong))
 
 
 def test_states_in_half_precision_agree_within_their_tolerance(encoded: Encode, cache: StateCache) -> None:

@@ -11,6 +11,8 @@ from registry import Registry
 LOOKED_AT = 20_000
 """Rows counted at most, so that a card opens at once; the card says how many those were."""
 EXAMPLES = 8
+LABELS = 1_000
+"""Different labels at most, as many as classes can be; of numbers there may be as many as rows."""
 
 
 def show_data(registry: Registry, task: str, version: int | None = None) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def show_data(registry: Registry, task: str, version: int | None = None) -> dict
 def _balance(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
     counted = Counter(row["label"] for row in rows if "label" in row)
     return [
-        {"label": label, "rows": count, "share": count / len(rows)} for label, count in counted.most_common()
+        {"label": label, "rows": count, "share": count / len(rows)}
+        for label, count in counted.most_common(LABELS)
     ]
 
 
