@@ -9,15 +9,17 @@ from registry.errors import InvalidSettingError
 from trainer.batching import Halving, by_tokens, lacks_memory, windows
 
 
-@given(st.lists(st.integers(0, 300)), st.integers(1, 500), st.integers(1, 9))
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 5))), st.integers(1, 500), st.integers(1, 9))
 def test_every_row_is_in_one_batch_that_is_no_larger_than_asked(
-    sizes: list[int], tokens: int, rows: int
+    shapes: list[tuple[int, int]], tokens: int, rows: int
 ) -> None:
-    batches = by_tokens(sizes, tokens, rows)
+    sizes, counts = [size for size, _ in shapes], [count for _, count in shapes]
+    batches = by_tokens(sizes, counts, tokens, rows)
     assert sorted(row for batch in batches for row in batch) == list(range(len(sizes)))
     for batch in batches:
         assert len(batch) <= rows
-        assert len(batch) == 1 or len(batch) * max(sizes[row] for row in batch) <= tokens
+        sequences = sum(counts[row] for row in batch)
+        assert len(batch) == 1 or sequences * max(sizes[row] for row in batch) <= tokens
     ordered = [sizes[row] for batch in batches for row in batch]
     assert ordered == sorted(ordered, reverse=True)
 
