@@ -128,11 +128,12 @@ class Machine(RuleBasedStateMachine):
         model = self.jobs.get(job)
         if model is None:
             return
+        self.recovered()
         if model["state"] in ("done", "failed"):
             with pytest.raises(ConflictError):
-                queue.cancel(self.connection, job)
+                queue.cancel(self.connection, job, self.gone)
             return
-        queue.cancel(self.connection, job)
+        queue.cancel(self.connection, job, self.gone)
         model.update(asked=True, state="cancelled" if self.waiting(job) else model["state"])
 
     @rule(job=st.integers(1, 4))
@@ -140,11 +141,12 @@ class Machine(RuleBasedStateMachine):
         model = self.jobs.get(job)
         if model is None:
             return
+        self.recovered()
         if model["state"] not in ("failed", "cancelled"):
             with pytest.raises(ConflictError):
-                queue.retry(self.connection, job)
+                queue.retry(self.connection, job, self.gone)
             return
-        queue.retry(self.connection, job)
+        queue.retry(self.connection, job, self.gone)
         model.update(state="queued", asked=False, most=model["attempt"] + 3)
 
     @invariant()
