@@ -45,7 +45,9 @@ def test_migrating_keeps_every_row_and_a_backup(old: Path) -> None:
     assert after.pop("alias_events") == [(*row, None) for row in before.pop("alias_events")]
     assert [after.pop(table) for table in ("jobs", "retirements", "users", "sessions", "tokens")] == [[]] * 5
     had, has = dict(before.pop("triggers")), dict(after.pop("triggers"))
-    assert has.keys() - had.keys() == {f"retirements_frozen_{verb}" for verb in ("delete", "replace", "update")}
+    assert has.keys() - had.keys() == {
+        f"retirements_frozen_{verb}" for verb in ("delete", "replace", "update")
+    }
     assert had.items() <= has.items()
     assert after == before
     assert migrate(old) is None
