@@ -1,4 +1,4 @@
-# make demo | ui | test | check | stress | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
+# make demo | ui | test | check | stress | bench | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
 PYTHON ?= python3
 # Test processes; each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup chromium demo ui test check stress clean
+.PHONY: setup chromium demo ui test check stress bench clean
 
 setup: $(STAMP) chromium
 
@@ -40,5 +40,13 @@ stress: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[stress]'
 	$(BIN)/python -m tests.stress --work .stress
 
+# What docs/performance.md and docs/results/ quote, on the CPU; real rows come from the folder in REGISTRY_DATA.
+bench: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.inference --plot .bench/inference.svg
+	$(BIN)/python -m benchmarks.training --quick --plot .bench/training.svg
+	$(BIN)/python -m benchmarks.router --plot .bench/router.svg
+	$(BIN)/python -m benchmarks.registry --plot .bench/registry.svg
+
 clean:
-	rm -rf .venv .demo .stress build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .stress .bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """How fast a mixed batch is answered: ours beside the bare base model, PEFT, and the paper's own form.
 
-    python -m benchmarks.inference --data FOLDER [--experts 16 512 1024] [--repeats 10] [--json] [--plot FILE]
+    python -m benchmarks.inference [--data FOLDER] [--experts 16 512 1024] [--repeats 10] [--json]
 
 `FOLDER` holds one folder a task with a `train.csv`. Batches of 32 rows of as many tasks, padded the same for
 all, take turns run by run. What each competitor is, and what it is spared, stands at the top of its file
@@ -39,7 +39,7 @@ WARM_UP = 2
 def main() -> None:
     """Measure, and print a table or JSON."""
     parser = measure.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    measure.add_data(parser)
     parser.add_argument("--base-model")
     parser.add_argument("--experts", type=int, nargs="+", default=[16, 512, 1024])
     parser.add_argument("--rows", type=int, default=10_000, help="rows of the file that is answered whole")

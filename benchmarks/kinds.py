@@ -1,6 +1,6 @@
 """Regression beside LoRA, and multiple choice beside all choices in one text; test rows of real tasks.
 
-    python -m benchmarks.kinds --data FOLDER [--tasks stsb sick_relatedness csqa social_iqa] [--seeds 0 1 2]
+    python -m benchmarks.kinds [--data FOLDER] [--tasks stsb sick_relatedness csqa social_iqa] [--seeds 0 1 2]
                                [--rows 1000] [--test-rows 500] [--epochs 4] [--work DIR] [--json]
 
 `FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`, which is
@@ -18,7 +18,6 @@ Everything is kept in homes below `--work`, so that a second call goes on where 
 import argparse
 import csv
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +73,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = measure.parser(__doc__)
-    data = os.environ.get("REGISTRY_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=Path(data) / "tasks" if data else None, required=not data
-    )
+    measure.add_data(parser)
     parser.add_argument("--base-model", default="smollm2-135m")
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -205,6 +205,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The option `--data`; not needed where rows lie in REGISTRY_DATA or beside the repository."""
+    home = Path(os.environ.get("REGISTRY_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    tasks = home / "tasks" if (home / "tasks").is_dir() else None
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=tasks,
+        required=tasks is None,
+        help="folder with one folder a task, in it train.csv and test.csv or validation.csv "
+        "[default: tasks/ in the folder that REGISTRY_DATA names]",
+    )
+
+
 def set_threads(count: int | None) -> None:
     """As many threads as asked for, or one for each core that this process may use."""
     torch.set_num_threads(count or len(os.sched_getaffinity(0)))

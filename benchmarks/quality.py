@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.measure import add_data
 from registry import Expert, Registry
 from trainer.base_model import BaseModel
 from trainer.dataset_features import inputs, rows_of
@@ -41,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
+    add_data(parser)
     parser.add_argument("--work", type=Path, required=True, help="folder for homes and samples")
     parser.add_argument("--base-model", default="smollm2-135m")
     parser.add_argument("--tasks", nargs="+", default=TASKS)

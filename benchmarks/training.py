@@ -1,6 +1,6 @@
 """Training one expert: ours beside PEFT LoRA with the Hugging Face Trainer, in turns on the same machine.
 
-    python -m benchmarks.training --data FOLDER [--quick] [--tasks trec sst2 sick] [--seeds 0 1 2]
+    python -m benchmarks.training [--data FOLDER] [--quick] [--tasks trec sst2 sick] [--seeds 0 1 2]
                                   [--k 4 15 22] [--work DIR] [--json]
 
 `FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`, which is
@@ -21,7 +21,6 @@ import csv
 import hashlib
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -59,10 +58,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = measure.parser(__doc__)
-    data = os.environ.get("REGISTRY_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=Path(data) / "tasks" if data else None, required=not data
-    )
+    measure.add_data(parser)
     parser.add_argument("--base-model", default="smollm2-135m")
     parser.add_argument("--tasks", nargs="+", default=["trec", "sst2", "sick"])
     parser.add_argument("--rows", type=int, default=2000, help="of each task, validation among them")
