@@ -23,9 +23,14 @@ CONTRAST = ["color-contrast"]
 LOOKS = (("light", WIDE, EVERYTHING), ("dark", PHONE, EVERYTHING), ("dark", WIDE, CONTRAST))
 """Colours are the same at every width, and what else axe-core looks at is the same in every colour."""
 
-SETTLED = """() => Promise.allSettled(document.getAnimations().filter(
-    one => one.effect.getComputedTiming().iterations !== Infinity).map(one => one.finished))"""
-"""Colours on their way from light to dark are neither."""
+SETTLED = """async () => {
+    for (let calm = 0; calm < 8; calm++) {
+        await new Promise(done => setTimeout(done, 50));
+        const passing = one => one.effect.getComputedTiming().iterations !== Infinity;
+        if (document.getAnimations().some(one => one.playState === 'running' && passing(one))) calm = 0;
+    }
+}"""
+"""Colours on their way from light to dark are neither, and what has just been filled in is pale at first."""
 
 
 def findings(page: Page, where: str) -> Iterator[str]:
@@ -75,7 +80,6 @@ def measure(seen: Visit) -> None:
 
 def see_that_nobody_asked(seen: Visit) -> None:
     seen.page.get_by_text("Nobody has asked for work yet.").wait_for()
-    seen.page.wait_for_timeout(500)  # What has just been filled in is pale for a moment.
 
 
 def test_pages_with_something_on_them(server: Server, visit: Visiting, tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def train(seen: Visit) -> None:
 
 
 def train_on_real_rows(seen: Visit, file: Path, rows: int) -> None:
-    seen.page.locator("[role=tabpanel]:visible input[type=file]").set_input_files(file)
+    seen.page.reload()  # For an empty form.
+    seen.open("Add a task").locator("input[type=file]").set_input_files(file)
     seen.shows("What was found", f"{rows:,} rows can be taken")
     seen.box("Name of the task").fill("real")
     seen.shows("What the name leads to", "real@1")

@@ -37,7 +37,7 @@ def test_every_tab_opens_with_what_it_is_for(server: Server, visit: Visiting) ->
     seen.shows("Now", re.compile("Job 3 .* is done"))
     seen.open("Lineage")
     expect(seen.cell("topic/data@1")).to_be_visible()
-    expect(seen.pictures().first).to_be_visible()
+    expect(seen.page.locator(".drawn svg")).to_be_visible()
     seen.open("Audit")
     seen.shows("Found", re.compile(r"\d+ events, page 1 of 1"))
     seen.open("About")

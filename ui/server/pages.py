@@ -6,7 +6,7 @@ from math import ceil
 from starlette.responses import HTMLResponse
 
 _STYLE = """
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; background: Canvas; color: CanvasText; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 22rem; margin: 12vh auto; padding: 0 1rem; }
 label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
 input { padding: .5rem; margin: .2rem 0 1rem; border: 1px solid GrayText; border-radius: .3rem; }
