@@ -49,7 +49,7 @@ TABS: dict[str, Callable[[Visit, argparse.Namespace], Any]] = {
     "Continual matrix": lambda visit, options: visit.pictures().first,
     "Add a task": lambda visit, options: visit.page.locator("[role=tabpanel]:visible button").first,
     "Jobs": lambda visit, options: visit.cell("add task"),
-    "Lineage": lambda visit, options: visit.pictures().first,
+    "Lineage": lambda visit, options: visit.page.locator(".drawn svg"),
     "Audit": lambda visit, options: visit.cell("run"),
     "About": lambda visit, options: visit.box("Home"),
     "Playground": lambda visit, options: visit.button("Answer"),

@@ -109,6 +109,7 @@ def train_on_real_rows(seen: Visit, file: Path, rows: int) -> None:
     seen.page.reload()  # For an empty form.
     seen.open("Add a task").locator("input[type=file]").set_input_files(file)
     seen.shows("What was found", f"{rows:,} rows can be taken")
+    seen.shows("What the name leads to", "train@1")  # As the file suggests.
     seen.box("Name of the task").fill("real")
     seen.shows("What the name leads to", "real@1")
     epochs(seen).fill("1")
