@@ -230,7 +230,7 @@ def test_a_damaged_file_is_told_in_one_line_and_everything_else_works(
         seen.open("Router")
         expect(seen.cell("router@1")).to_be_visible()
         seen.open("Lineage")
-        expect(seen.pictures().first).to_be_visible()
+        expect(seen.page.locator(".drawn svg")).to_be_visible()
         seen.open("Audit")
         seen.shows("Found", "events")
         seen.open("Playground")
