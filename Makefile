@@ -1,12 +1,13 @@
-# make demo | ui | test | check | stress | bench | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
+# make demo | ui | test | test-all | check | stress | bench | setup. Needs Python >= 3.11, make, pip and a package index; nothing else.
 PYTHON ?= python3
 # Test processes; each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-.PHONY: setup chromium demo ui test check stress bench clean
+.PHONY: setup chromium demo ui test test-all check stress bench clean
 
 setup: $(STAMP) chromium
 
@@ -28,7 +29,11 @@ ui: $(STAMP)
 	$(BIN)/registry ui
 
 test: setup
-	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	$(PYTEST) -m "not long"
+
+# With the tests that take minutes: hostile text in every field, the keyboard alone, many clients at once.
+test-all: setup
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff check .

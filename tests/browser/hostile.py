@@ -29,7 +29,7 @@ TEMPLATES = (
     "{% import os %}{{ os.popen('id').read() }}",
     "%s%n%x {0.__class__} %(name)s",
     "');window.__xss=1;//",
-    "`id` $(id); rm -rf ~ | cat &",
+    "`id` $(id); rm -rf ~ && cat &",
 )
 FORMULAS = ('=HYPERLINK("http://evil.example/","here")', "+1+1", "-2+3", "@SUM(1)")
 NAMES = (

@@ -22,7 +22,7 @@ from tests.ui.commands import Trained, mood_rows, run, topic_rows, write_csv
 from tests.ui.server.serving import Server, eventually, serving
 from ui.server.guard import UPLOAD
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 Visiting = Callable[..., Visit]
 
 GOOD = b"text,label\n" + b"".join(b"fine %d,good\ndull %d,bad\n" % (each, each) for each in range(20))

@@ -21,7 +21,7 @@ from tests.ui.commands import Trained, run, write_csv
 from tests.ui.server.serving import PASSWORD, Server, serving
 from trainer.executors.local import log
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 Visiting = Callable[..., Visit]
 
 COLUMNS = ("<img src=x onerror=window.__xss=1>", "{{7*7}}<script>window.__xss=1</script>")

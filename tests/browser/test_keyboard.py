@@ -14,7 +14,7 @@ from tests.browser.visit import TABS, Visit
 from tests.ui.commands import mood_rows, run, write_csv
 from tests.ui.server.serving import Server, serving
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 Visiting = Callable[[Server], Visit]
 
 FAR = 120

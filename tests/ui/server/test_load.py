@@ -11,6 +11,7 @@ from tests.ui.commands import Trained
 from tests.ui.server.serving import serving
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # It waits on a machine that others use too; nothing is asserted of its speed.
 def test_people_and_shells_work_side_by_side_without_an_error(trained: Trained, tmp_path: Path) -> None:
     home = Path(shutil.copytree(trained.home, tmp_path / "home"))

@@ -261,6 +261,7 @@ def test_the_app_itself_takes_only_uploads_and_remembers_few_sessions(tmp_path: 
 WRONG = (None, {"a": ["b"]}, -1, 10**18, "\x00" + "../" * 2000)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_wrong_types_are_told_in_one_line_by_every_function(attacked: Server, client: httpx.Client) -> None:
     """Each argument in turn, the others as they are by default; a value that fits is answered."""
