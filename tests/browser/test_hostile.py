@@ -184,6 +184,8 @@ def test_cards_show_what_means_harm_as_it_is(harmed: Server, visit: Visiting) ->
     seen.button("Let the alias stand for it").click()
     assert "An alias cannot be named" in seen.warned()
     seen.open("Lineage")
+    # The tab begins with the newest generation; what is typed before that has come would be overwritten.
+    expect(seen.box("Expert or generation")).not_to_have_value("")
     seen.box("Expert or generation").fill(LINE)
     seen.button("Show").click()
     assert seen.warned()
