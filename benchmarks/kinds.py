@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure
-from benchmarks.quality import sample
+from benchmarks.samples import sample
 from registry import Registry
 from trainer.base_model import BaseModel
 from trainer.pipeline import AddedTask, ExpertSettings, add_task
@@ -97,8 +97,10 @@ def run(base: BaseModel, task: str, form: Form, seed: int, options: argparse.Nam
     test = next(
         path for name in ("test", "validation") if (path := options.data / task / f"{name}.csv").exists()
     )
-    train = sample(options.data / task / "train.csv", options.rows, seed, folder / "rows" / f"{task}.csv")
-    held_out = sample(test, options.test_rows, 0, folder / "rows" / f"{task}-test.csv")
+    train = sample(
+        options.data / task / "train.csv", options.rows, folder / "rows" / f"{task}.csv", seed=seed
+    )
+    held_out = sample(test, options.test_rows, folder / "rows" / f"{task}-test.csv")
     if form.joined:
         train, held_out = (
             in_one_text(path, folder / "rows" / f"{task}-{name}-joined.csv")

@@ -20,7 +20,7 @@ from trainer.base_model import BaseModel
 from trainer.data import read_texts
 from trainer.described import to_json
 from trainer.encoding import encode
-from trainer.experts import ExpertModule, design
+from trainer.experts import Architecture, ExpertModule, design
 from trainer.generations import RouterDesign, layers_read
 from trainer.runs import Moment
 from trainer.visitors import LAST
@@ -70,7 +70,6 @@ def home(
 
 def publish(registry: Registry, base: BaseModel, count: int) -> list[Expert]:
     """The first `count` experts; those that are missing are made."""
-    registry.add_base_model(base.record)
     known = {expert.task: expert for expert in registry.experts()}
     found = []
     for place in range(count):
@@ -96,15 +95,24 @@ def _expert(registry: Registry, base: BaseModel, task: str, seed: int) -> Expert
         first_layer=None,
         max_length=MAX_LENGTH,
     )
+    return publish_untrained(registry, base, task, architecture, seed, spread=0.01)
+
+
+def publish_untrained(
+    registry: Registry, base: BaseModel, task: str, architecture: Architecture, seed: int, *, spread: float
+) -> Expert:
+    """An expert whose start is moved by random numbers of this deviation, frozen like a trained one."""
+    labels = architecture.labels
     module = ExpertModule(base, architecture, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in module.parameters():
-            value.add_(torch.randn(value.shape, generator=generator), alpha=0.01)
+            value.add_(torch.randn(value.shape, generator=generator), alpha=spread)
+    registry.add_base_model(base.record)
     dataset = registry.add_dataset(
-        content=f'{{"label":"label-0","split":"train","text":"{task}"}}\n'.encode(),
+        content=f'{{"label":"{labels[0]}","split":"train","text":"{task}"}}\n'.encode(),
         task=task,
-        kind="classification",
+        kind=architecture.task_kind,
         labels=labels,
         rows={"train": 1, "validation": 0, "test": 0},
         columns={"text": "text", "label": "label"},

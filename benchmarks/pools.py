@@ -6,7 +6,6 @@ once, as far as routers look; made ones have the widths of a base model, and fea
 
 import csv
 import hashlib
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import tell
+from benchmarks.samples import sample
 from registry import BaseModel as BaseModelRecord
 from registry import Registry
 from registry import tensors as tensor_files
@@ -69,17 +69,6 @@ def real_tasks(data: Path) -> Iterator[tuple[str, Path]]:
     fit = [row for row in listed if row["router_suite"] == "1" and row["kind"] == "classification"]
     for row in sorted(fit, key=lambda row: (-min(400, int(row["rows_train"])), row["name"])):
         yield row["name"], data / row["folder"] / "train.csv"
-
-
-def sample(path: Path, rows: int, target: Path) -> Path:
-    """A file of at most `rows` rows drawn without replacement."""
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *body = csv.reader(file)
-    kept = sorted(random.Random(0).sample(range(len(body)), min(rows, len(body))))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *(body[place] for place in kept)])
-    return target
 
 
 def read(registry: Registry, base: BaseModel, data: Path, tasks: int, rows: int) -> None:

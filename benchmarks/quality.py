@@ -12,9 +12,7 @@ used as test.
 """
 
 import argparse
-import csv
 import json
-import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -25,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.measure import add_data
+from benchmarks.samples import sample
 from registry import Expert, Registry
 from trainer.base_model import BaseModel
 from trainer.dataset_features import inputs, rows_of
@@ -78,7 +77,7 @@ def measure(
     """Train one expert and note its figures; the yardsticks are measured with the first adapter."""
     folder = options.data / task
     test = next(path for path in (folder / "test.csv", folder / "validation.csv") if path.exists())
-    train = sample(folder / "train.csv", options.rows, options.seed, options.work / f"{task}.csv")
+    train = sample(folder / "train.csv", options.rows, options.work / f"{task}.csv", seed=options.seed)
     added = add_task(
         registry,
         train,
@@ -93,20 +92,6 @@ def measure(
     if "majority" not in row:
         row |= yardsticks(registry, base, added.expert, options.work / f"probe-{task}-{options.seed}.json")
     print(json.dumps(row), file=sys.stderr, flush=True)
-
-
-def sample(path: Path, rows: int | None, seed: int, target: Path) -> Path:
-    """A file with `rows` rows drawn without replacement, in the file's order; the file itself when all are
-    wanted."""
-    if rows is None:
-        return path
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *body = csv.reader(file)
-    kept = sorted(random.Random(seed).sample(range(len(body)), min(rows, len(body))))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *(body[place] for place in kept)])
-    return target
 
 
 def yardsticks(registry: Registry, base: BaseModel, expert: Expert, kept: Path) -> dict[str, float]:

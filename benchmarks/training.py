@@ -17,11 +17,8 @@ times a few steps of one seed and measures no accuracy.
 """
 
 import argparse
-import csv
 import hashlib
 import json
-import math
-import random
 import subprocess
 import sys
 import tempfile
@@ -34,6 +31,7 @@ import torch
 
 from benchmarks import measure
 from benchmarks.competitors import Job, run_in_turns
+from benchmarks.samples import sample
 from benchmarks.training_report import draw, pace, summarise
 from trainer.base_model import default_first_layer
 
@@ -124,18 +122,6 @@ def job(options: argparse.Namespace, task: str, seed: int, who: str, first_layer
         work=options.work,
         limit=options.steps if options.quick else None,
     )
-
-
-def sample(path: Path, rows: int, target: Path, most_words: float = math.inf) -> Path:
-    """A file with `rows` rows of at most so many words, drawn without replacement, in the file's order."""
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *body = csv.reader(file)
-    fitting = [place for place, row in enumerate(body) if len(row[0].split()) <= most_words]
-    kept = sorted(random.Random(0).sample(fitting, min(rows, len(fitting))))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *(body[place] for place in kept)])
-    return target
 
 
 def kept_in(group: Sequence[Job], folder: Path) -> Path:

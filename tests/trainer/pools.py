@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.mixtures import publish_untrained
 from registry import Expert, Generation, Registry
 from trainer import generations, kinds
 from trainer.base_model import BaseModel
 from trainer.described import to_json
 from trainer.encoding import encode
-from trainer.experts import ExpertModule, design
+from trainer.experts import design
 from trainer.generations import RouterDesign
 from trainer.inputs import Text
 from trainer.runs import Moment
@@ -33,34 +34,7 @@ def publish(
     """One expert of random numbers; `changed`: arguments of `design`."""
     names = tuple(f"{task} {place}" for place in range(labels))
     architecture = design(base, labels=names, **(DESIGN | changed))
-    module = ExpertModule(base, architecture, seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in module.parameters():
-            value.add_(torch.randn(value.shape, generator=generator), alpha=0.2)
-    registry.add_base_model(base.record)
-    dataset = registry.add_dataset(
-        content=f'{{"label":"{task} 0","split":"train","text":"{task}"}}\n'.encode(),
-        task=task,
-        kind=architecture.task_kind,
-        labels=names,
-        rows={"train": 1, "validation": 0, "test": 0},
-        columns={"text": "text", "label": "label"},
-        source="made",
-        findings=(),
-    )
-    return registry.add_expert(
-        task=task,
-        dataset=dataset.version,
-        base_model=base.record.fingerprint,
-        adapter=architecture.adapter,
-        config={"architecture": to_json(architecture), "training": {}},
-        labels=names,
-        parameters=module.parameter_count,
-        payload=module.pack({"task": task}),
-        settings_key=task,
-        run=Moment.now().run(kind="expert", settings={}, seed=seed, history=[]),
-    )
+    return publish_untrained(registry, base, task, architecture, seed, spread=0.2)
 
 
 def route(

@@ -10,9 +10,8 @@ from trainer.data.tables import (
     MAX_COLUMNS,
     Table,
     check_columns,
-    check_size,
-    control_finding,
     decoded,
+    gather,
     lines_of,
 )
 
@@ -27,15 +26,7 @@ def parse_delimited(content: bytes, source: str) -> Table:
     Raises:
         DataRefusedError: anything that two readers could understand differently, with the line.
     """
-    reader = DelimitedReader(decoded(lines_of(content), source), source)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for cells, line in reader.rows():
-        check_size(cells, source, line, len(rows) + 1)
-        rows.append(cells)
-        lines.append(line)
-    findings = reader.findings() + control_finding(content)
-    return Table(source=source, columns=reader.columns, rows=rows, lines=lines, findings=tuple(findings))
+    return gather(DelimitedReader(decoded(lines_of(content), source), source), content, source)
 
 
 def _header(lines: Iterator[str], source: str) -> tuple[str, int]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from trainer.data.refusals import listed, quoted, refusal
-from trainer.data.tables import Table, check_columns, check_size, control_finding, decoded, lines_of
+from trainer.data.tables import Table, check_columns, decoded, gather, lines_of
 
 
 class _Literal(str):
@@ -22,15 +22,7 @@ def parse_jsonl(content: bytes, source: str) -> Table:
     Raises:
         DataRefusedError: anything else, with the line.
     """
-    reader = JsonLinesReader(decoded(lines_of(content), source), source)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for cells, number in reader.rows():
-        check_size(cells, source, number, len(rows) + 1)
-        rows.append(cells)
-        lines.append(number)
-    findings = reader.findings() + control_finding(content)
-    return Table(source=source, columns=reader.columns, rows=rows, lines=lines, findings=tuple(findings))
+    return gather(JsonLinesReader(decoded(lines_of(content), source), source), content, source)
 
 
 class JsonLinesReader:

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from trainer.data.refusals import quoted, refusal
 
@@ -79,10 +80,43 @@ def check_columns(columns: list[str], source: str, line: int | None) -> tuple[st
     return tuple(columns)
 
 
+class Reader(Protocol):
+    """Goes through the rows of one file; keeps none of them."""
+
+    columns: tuple[str, ...]
+
+    def rows(self) -> Iterator[tuple[list[str], int]]:
+        """The cells of each row, and the line at which it starts."""
+
+    def findings(self) -> list[str]:
+        """What was noticed in the rows; known when all have been read."""
+
+
+def gather(reader: Reader, content: bytes, source: str) -> Table:
+    """The table of a whole file, whose bytes are `content`.
+
+    Raises:
+        DataRefusedError: as the reader does, and what is too much to be kept.
+    """
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for cells, line in reader.rows():
+        check_size(cells, source, line, len(rows) + 1)
+        rows.append(cells)
+        lines.append(line)
+    findings = reader.findings() + control_finding(content)
+    return Table(source=source, columns=reader.columns, rows=rows, lines=lines, findings=tuple(findings))
+
+
 def check_size(cells: list[str], source: str, line: int, count: int) -> None:
     """Refuse the `count`-th row when it is one too many to be kept or holds an overlong cell."""
     if count > MAX_ROWS:
         raise refusal(source, line, f"more than {MAX_ROWS:,} rows, the most that are read")
+    check_cells(cells, source, line)
+
+
+def check_cells(cells: list[str], source: str, line: int) -> None:
+    """Refuse a row with an overlong cell."""
     if max(map(len, cells)) > MAX_CELL:
         raise refusal(source, line, f"a cell has more than {MAX_CELL:,} characters")
 

@@ -11,9 +11,8 @@ from trainer.data.delimited import DelimitedReader
 from trainer.data.files import MAX_BYTES, large_lines
 from trainer.data.jsonl import JsonLinesReader
 from trainer.data.reading import JSON_NAMES, read_table
-from trainer.data.refusals import refusal
 from trainer.data.rows import CHOICES, Row
-from trainer.data.tables import MAX_CELL, Table, decoded
+from trainer.data.tables import Table, check_cells, decoded
 from trainer.inputs import Input
 
 
@@ -69,8 +68,7 @@ class LargeTexts:
 
     def _sized(self, rows: Iterable[tuple[list[str], int]]) -> Iterator[tuple[list[str], int]]:
         for cells, line in rows:
-            if max(map(len, cells)) > MAX_CELL:
-                raise refusal(self._source, line, f"a cell has more than {MAX_CELL:,} characters")
+            check_cells(cells, self._source, line)
             yield cells, line
 
 

@@ -21,16 +21,18 @@ from trainer.data import TaskData
 from trainer.settings import settings_of
 
 
-def describe(rows: TaskData) -> dict[str, Any]:
-    """Checked rows as a job's `params["rows"]`; their bytes are its input."""
-    return {
-        "sha256": sha256_of(rows.to_jsonl()),
+def describe(rows: TaskData) -> tuple[dict[str, Any], bytes]:
+    """Checked rows as a job's `params["rows"]`, and their bytes, which are its input."""
+    content = rows.to_jsonl()
+    described = {
+        "sha256": sha256_of(content),
         "kind": rows.kind,
         "labels": rows.labels,
         "columns": rows.columns,
         "source": Path(rows.source).name,
         "findings": rows.findings,
     }
+    return described, content
 
 
 def given(registry: Registry, job: Job) -> TaskData:

@@ -37,8 +37,9 @@ def submit(
     rows = read_task(data, kinds.load_all("tasks"), **columns)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
+    described, content = describe(rows)
     params = {
-        "rows": describe(rows),
+        "rows": described,
         "task": task,
         "base_model": whole(base_model),
         "settings": dict(settings or {}),
@@ -46,7 +47,7 @@ def submit(
     }
     # Of two jobs for one task the second begins when the first has ended: they would train side by side.
     return registry.jobs.enqueue(
-        "add_task", params, inputs=[rows.to_jsonl()], task=task, exclusive_key=f"add_task {task}"
+        "add_task", params, inputs=[content], task=task, exclusive_key=f"add_task {task}"
     )
 
 

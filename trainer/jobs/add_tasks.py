@@ -36,13 +36,14 @@ def submit(
     asked = read_tasks(files, **columns)
     for task, rows in asked:
         refuse_other_kind(registry, task, rows.kind)
+    described = [(task, *describe(rows)) for task, rows in asked]
     params = {
-        "tasks": [{"task": task, "rows": describe(rows)} for task, rows in asked],
+        "tasks": [{"task": task, "rows": rows} for task, rows, _ in described],
         "base_model": whole(base_model),
         "settings": dict(settings or {}),
         "device": device,
     }
-    return registry.jobs.enqueue("add_tasks", params, inputs=[rows.to_jsonl() for _, rows in asked])
+    return registry.jobs.enqueue("add_tasks", params, inputs=[content for *_, content in described])
 
 
 def run(

@@ -29,8 +29,8 @@ def submit(
     if data is None:
         return registry.jobs.enqueue("evaluate", params, task=task)
     rows = read_trial(data, expert)
-    params["rows"] = describe(rows)
-    return registry.jobs.enqueue("evaluate", params, inputs=[rows.to_jsonl()], task=task)
+    params["rows"], content = describe(rows)
+    return registry.jobs.enqueue("evaluate", params, inputs=[content], task=task)
 
 
 def run(
