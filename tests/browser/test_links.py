@@ -29,7 +29,6 @@ def test_an_address_opens_the_card_that_it_names(server: Server, visit: Visiting
         assert seen.page.get_by_role("tab", selected=True).get_attribute("data-tab-id") == tab
     seen.page.goto(f"{server.url}?tab=nothing&name=router@1")
     expect(seen.page.get_by_role("tab", selected=True)).to_have_text("Playground")
-    seen.allow("AbortError", "Connection errored out")  # So Gradio calls a page that is left while it loads.
 
 
 def test_the_boxes_of_a_lineage_lead_to_their_cards(server: Server, visit: Visiting) -> None:

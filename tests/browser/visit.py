@@ -40,6 +40,9 @@ def chromium() -> Iterator[Browser]:
 TELL_OF_POLICY = """addEventListener("securitypolicyviolation",
 event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"""
 
+LEFT = ("AbortError", "Connection errored out")
+"""What Gradio says of the streams that it breaks off itself when its page is left."""
+
 SCROLL_THROUGH = """async panel => {
   const found = new Set();
   const collect = () => panel.querySelectorAll("[role=gridcell]").forEach(
@@ -78,6 +81,7 @@ class Visit:
         page.on("request", self._requested)
         page.on("response", self._answered)
         page.on("dialog", self._asked)
+        page.on("load", lambda _: self.allow(*LEFT))
         page.add_init_script(TELL_OF_POLICY)
         page.goto(url)
         if first is not None:
