@@ -27,8 +27,9 @@ from registry import Generation
 from trainer import denormals, sources
 from trainer.base_model import BaseModel, Batch
 from trainer.inputs import Input
-from trainer.moe import MoE, thawed
+from trainer.moe import MoE
 from trainer.predictions import Asked
+from trainer.thawing import thawed
 
 BATCH = 32
 PEFT_EXPERTS = 16

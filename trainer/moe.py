@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from registry import ConflictError, DamagedError, Expert, Generation, NotFoundError, Registry
+from registry import DamagedError, Expert, Generation, NotFoundError, Registry
 from registry.blobs import Blobs
 from registry.errors import InvalidSettingError, nearest
-from registry.tensors import Tensors, unpack
 from trainer import denormals, experts, generations
 from trainer.bank import Bank, Loan
 from trainer.base_model import BaseModel, Batch
@@ -24,6 +23,7 @@ from trainer.routers import Features, Routing
 from trainer.spans import by_input, means, spans, spread
 from trainer.takers import Takers
 from trainer.tasks import Answer
+from trainer.thawing import fetched, fitting_base
 from trainer.visitors import Taps, pool
 
 WINDOW = 1024
@@ -263,36 +263,3 @@ def _budget() -> int | None:
             f"REGISTRY_EXPERT_MEMORY {said!r} must be megabytes: a whole number above 0"
         )
     return int(said) * 1_000_000
-
-
-def fetched(blobs: Blobs, expert: Expert) -> Tensors:
-    """The tensors of an expert's file, after checking digest and format.
-
-    Raises:
-        DamagedError: it is missing, changed, or no tensors.
-    """
-    return unpack(blobs.get(expert.sha256))[0]
-
-
-def thawed(registry: Registry, base: BaseModel, expert: Expert) -> experts.ExpertModule:
-    """An expert of the registry, ready to run."""
-    return experts.thaw(base, expert, fetched(registry.blobs, expert))
-
-
-def fitting_base(
-    registry: Registry, fingerprint: str, base: BaseModel | None, device: str, on_progress: Progress = silent
-) -> BaseModel:
-    """The base model with this fingerprint: the one given, or loaded by the spec on record.
-
-    Raises:
-        ConflictError: what was given, or what the spec leads to today, has another fingerprint.
-    """
-    record = registry.base_model(fingerprint)
-    base = base or BaseModel.load(record.spec, device=device, on_progress=on_progress)
-    if base.record.fingerprint != fingerprint:
-        raise ConflictError(
-            f"base model {base.record.name} ({base.record.fingerprint[:12]}) is not the one "
-            f"these experts stand on, {record.name} ({fingerprint[:12]}): "
-            "give that one, its weights, config and tokenizer unchanged"
-        )
-    return base

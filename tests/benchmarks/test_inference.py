@@ -14,8 +14,9 @@ from registry import Registry
 from tests.tiny_models import SENTENCES
 from tests.trainer.pools import publish, route
 from trainer.base_model import BaseModel
-from trainer.moe import MoE, thawed
+from trainer.moe import MoE
 from trainer.pool import Chosen
+from trainer.thawing import thawed
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -23,9 +23,10 @@ from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule, design, read
 from trainer.inputs import Text
 from trainer.layouts import form_parts
-from trainer.moe import MoE, fetched, thawed
+from trainer.moe import MoE
 from trainer.pool import Chosen
 from trainer.predictions import Prediction, largest
+from trainer.thawing import fetched, thawed
 
 # No two alike, and of two adapter kinds.
 DESIGNS: list[dict[str, Any]] = [

@@ -30,11 +30,12 @@ from trainer.dataset_features import (
 from trainer.described import to_json
 from trainer.kept_sums import SumsFile
 from trainer.measuring import HELD_OUT
-from trainer.moe import MoE, fitting_base
+from trainer.moe import MoE
 from trainer.pipeline.summing import Summing
 from trainer.progress import Progress, silent
 from trainer.settings import key
 from trainer.sums import RidgeSums
+from trainer.thawing import fitting_base
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from trainer.data import Row, TaskData
 from trainer.dataset_features import inputs, rows_of
 from trainer.encoding import encode
 from trainer.measuring import check_split, measures_expert, read_trial
-from trainer.moe import MoE, fitting_base, thawed
+from trainer.moe import MoE
 from trainer.progress import Progress, silent
 from trainer.tally import Tally, facts, overall
+from trainer.thawing import fitting_base, thawed
 from trainer.trainee import answers, outputs
 
 

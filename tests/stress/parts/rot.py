@@ -82,7 +82,7 @@ def trained(folder: Path, registry: Registry) -> tuple[Expert, Questions]:
     from tests.trainer.samples import QUICK, write
     from trainer import add_task
     from trainer.base_model import BaseModel
-    from trainer.moe import thawed
+    from trainer.thawing import thawed
 
     base = BaseModel.load(str(tiny_llama(folder / "model")), device="cpu")
     add_task(registry, write(folder, "mood"), base_model=base, settings=QUICK)
