@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+import pyarrow
 from playwright.sync_api import Locator, expect
+from pyarrow import parquet
 
 from tests.browser.visit import Visit
 from tests.ui.commands import mood_rows, write_csv
@@ -58,7 +60,7 @@ def test_a_task_from_its_file_to_production_and_back(home: Path, visit: Visiting
         seen = visit(server)
         choose(seen, file)
         train_and_cancel(seen)
-        choose(seen, file)
+        choose(seen, as_parquet(file))
         train(seen)
         train_on_real_rows(seen, *real_rows(tmp_path))
         fit_the_router(seen)
@@ -72,6 +74,13 @@ def test_a_task_from_its_file_to_production_and_back(home: Path, visit: Visiting
         find_everything(seen)
         seen.check()
         seen.page.close()
+
+
+def as_parquet(file: Path) -> Path:
+    made = file.with_suffix(".parquet")
+    with file.open(encoding="utf-8", newline="") as rows:
+        parquet.write_table(pyarrow.Table.from_pylist(list(csv.DictReader(rows))), made)
+    return made
 
 
 def choose(seen: Visit, file: Path) -> None:

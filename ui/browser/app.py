@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import gradio as gr
@@ -59,8 +59,17 @@ def build(context: Context) -> gr.Blocks:
             return gr.Tabs(selected=wanted) if wanted in names else gr.skip()
 
         blocks.load(follow, None, shown, api_visibility="private", show_progress="hidden")
+    for function in blocks.fns.values():
+        function.show_progress_on = _place_of_progress(function.outputs)
     blocks.queue(max_size=50, default_concurrency_limit=4)
     return blocks
+
+
+def _place_of_progress(outputs: Sequence[gr.blocks.Block]) -> list[gr.blocks.Block]:
+    """The first part that holds little. With each step of a function the page copies, text by text, all that
+    the parts hold on which its progress is shown; with a thousand experts that takes seconds."""
+    full = (gr.blocks.BlockContext, gr.Dataframe, gr.Dropdown, gr.State)
+    return [output for output in outputs if not isinstance(output, full)][:1]
 
 
 def _id(tab: Tab) -> str:

@@ -26,9 +26,6 @@ from ui.server.routes import add_routes
 from ui.server.settings import Settings
 
 _HOUR = 3600.0
-SESSIONS = 250
-"""Whose state the app remembers, half a megabyte each: every page and every call of a program is one, and
-Gradio keeps 10,000. The page of one that was forgotten goes on with what it was when it was opened."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -64,11 +61,11 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
 
     from ui.browser import style
     from ui.browser.app import build
+    from ui.server.sessions import Sessions
 
     blocks = build(context)
     # Only of an app that was launched does Gradio check that files it is told of were uploaded or made by it.
     blocks.has_launched = True
-    blocks.state_session_capacity = SESSIONS
     gr.mount_gradio_app(
         parent,
         blocks,
@@ -87,8 +84,9 @@ def _mount(parent: FastAPI, context: Context, settings: Settings) -> None:
         theme=style.theme(),
         css=style.CSS,
     )
-    # Gradio's own routes raise these at requests that no page sends; each would be a trace in the log.
     mounted = parent.routes[-1].app  # type: ignore[attr-defined]
+    mounted.state_holder = Sessions(blocks)
+    # Gradio's own routes raise these at requests that no page sends; each would be a trace in the log.
     for kind in (TypeError, ValueError, LookupError, AssertionError, AttributeError):
         mounted.add_exception_handler(kind, _not_understood)
     mounted.add_exception_handler(FnIndexInferError, _no_such_function)

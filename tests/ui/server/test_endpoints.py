@@ -97,6 +97,10 @@ def test_changes_are_made_and_on_record(looked_at: Server) -> None:
     assert answer(looked_at, "promote_generation", "router@1", "again").startswith("router@production now")
     event, data = asked(looked_at, "roll_back_production", "")
     assert (event, "has no earlier target" in str(data)) == ("error", True)
+    assert answer(looked_at, "retire", "mood@1", "worn out", False) == "mood@1 is retired."
+    [mood] = answer(looked_at, "list_experts", "mood", False)["experts"]
+    assert mood["retired"]["reason"] == "worn out"
+    assert answer(looked_at, "retire", "mood@1", "wanted again", True) == "mood@1 is retired no more."
     assert "measures mood@1 on its validation rows" in answer(
         looked_at, "evaluate_expert", "mood", "validation"
     )

@@ -241,8 +241,17 @@ from ui.server.settings import Settings
 app = create_app(Settings(home=Path(sys.argv[1]), worker=False))
 while not hasattr(app, "routes"):
     app = app._app
-blocks = app.routes[-1].app.get_blocks()
-print("sessions:", blocks.state_holder.capacity)
+served = app.routes[-1].app
+blocks, sessions = served.get_blocks(), served.state_holder
+first = sessions["a page"]
+print("described:", len(first.config_values), end=", ")
+[box] = [one for one in blocks.blocks.values() if getattr(one, "label", None) == "Expert or generation"]
+first._update_value_in_config(box._id, "mood@1")
+print([one["props"]["value"] for one in first.config_values.values()])
+for number in range(300):
+    sessions[str(number)]
+    assert sessions["a page"] is first
+print("sessions:", len(sessions.session_data), "1" in sessions)
 LocalContext.blocks.set(blocks)
 try:
     _check_allowed("/etc/passwd", True)
@@ -255,7 +264,7 @@ def test_the_app_itself_takes_only_uploads_and_remembers_few_sessions(tmp_path: 
     """The check stands behind the one that answers with 403. Every call is a session to Gradio."""
     command = [sys.executable, "-c", WITHOUT_GUARD, str(tmp_path / "home")]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
-    assert found.stdout == "sessions: 250\nrefused\n"
+    assert found.stdout == "described: 0, ['mood@1']\nsessions: 250 False\nrefused\n"
 
 
 WRONG = (None, {"a": ["b"]}, -1, 10**18, "\x00" + "../" * 2000)
