@@ -30,7 +30,7 @@ from trainer.described import to_json
 from trainer.encoding import encode
 from trainer.experts import Architecture, ExpertModule
 from trainer.measuring import HELD_OUT
-from trainer.pipeline.plans import Plan
+from trainer.pipeline.plans import TrainingPlan
 from trainer.runs import Moment
 from trainer.settings import ExpertSettings
 
@@ -85,7 +85,7 @@ def read(registry: Registry, base: BaseModel, data: Path, tasks: int, rows: int)
         except DataRefusedError as refusal:
             tell(f"{name} is left out: {refusal}")
             continue
-        plan = Plan.settle(name, taken, base, ExpertSettings())
+        plan = TrainingPlan.settle(name, taken, base, ExpertSettings())
         layers = plan.features.layers
         found = encode(base, inputs(taken.rows), layers=layers, max_length=plan.features.max_length)
         module = ExpertModule(base, plan.architecture)

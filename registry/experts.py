@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 
 from sqlalchemy import Connection, func, insert, select, tuple_
 
-from registry import aliases, base_models, evaluations, pairs, runs, schema, tasks
+from registry import aliases, base_models, combinations, evaluations, pairs, runs, schema, tasks
 from registry.blobs import Blobs
 from registry.canonical import sha256_of
 from registry.errors import NotFoundError
@@ -122,6 +122,8 @@ def add(
     tasks.dataset(connection, task, facts["dataset"])
     base_models.get(connection, facts["base_model"])
     parent = _newest(connection, task)
+    weights = facts.get("combined_from", {})
+    own = {name: value for name, value in facts.items() if name != "combined_from"}
     connection.execute(
         insert(_table).values(
             version=parent + 1,
@@ -131,9 +133,10 @@ def add(
             sha256=sha256,
             bytes=len(payload),
             created_at=datetime.now(UTC),
-            **facts,
+            **own,
         )
     )
+    combinations.add(connection, task, parent + 1, weights)
     expert = resolve(connection, Reference(task, parent + 1))
     evaluations.add(connection, expert, evaluated)
     fault("row.inserted")

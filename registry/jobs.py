@@ -11,7 +11,8 @@ from registry.blobs import Blobs
 from registry.database import Database
 from registry.errors import ConflictError
 from registry.faults import fault
-from registry.records import Claim, Job
+from registry.owners import Claim
+from registry.records import Job
 
 
 class Jobs:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 TRAINED_ON, MADE_BY, RUNS_ON, FOLLOWS = "trained on", "made by", "runs on", "follows"
-CHOOSES, STANDS_FOR = "chooses among", "stands for"
+CHOOSES, STANDS_FOR, COMBINED = "chooses among", "stands for", "combined from"
 USED_BY, NAMED = "used by", "named"
 
 
@@ -36,7 +36,7 @@ class Edge:
     source: str
     target: str
     relation: str
-    """`trained on`, `made by`, `runs on`, `follows`, `chooses among` or `stands for`."""
+    """`trained on`, `combined from`, `made by`, `runs on`, `follows`, `chooses among` or `stands for`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,8 @@ class Lineage:
         while earlier := [edge.target for edge in came_from[follower] if edge.relation == FOLLOWS]:
             follower = earlier[0]
             below.append((FOLLOWS, follower))
-        below += [(USED_BY, edge.source) for edge in used_by[self.root] if edge.relation == CHOOSES]
+        users = [edge.source for edge in used_by[self.root] if edge.relation in (COMBINED, CHOOSES)]
+        below += [(USED_BY, id) for id in users]
         return "\n".join([named[self.root].line, *branches(below, "")])
 
     def to_json(self) -> str:

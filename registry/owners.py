@@ -7,11 +7,21 @@ import fcntl
 import os
 import secrets
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 from registry.disk import private_folder, storage_errors
 
 FOLDER = "workers"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job: every write for it names job, attempt and owner."""
+
+    job: int
+    attempt: int
+    owner: str
 
 
 class Owner:

@@ -20,7 +20,8 @@ from registry.canonical import canonical_json, sha256_of
 from registry.columns import NOW
 from registry.errors import ConflictError, FencedError, InvalidSettingError, not_found
 from registry.faults import fault
-from registry.records import Claim, Job
+from registry.owners import Claim
+from registry.records import Job
 
 ATTEMPTS = 3
 """How often a job is begun before it counts as failed: what kills its worker three times will do so again."""

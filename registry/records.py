@@ -3,10 +3,10 @@
 Times are timezone-aware and in UTC. `dataclasses.asdict` makes each what JSON can say, times aside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +138,8 @@ class NewExpert(TypedDict):
     labels: Sequence[str]
     parameters: int
     settings_key: str
+    combined_from: NotRequired[Mapping[str, float]]
+    """The weight of each expert that it was combined from, by full name, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,12 +291,3 @@ class Job:
     def ended(self) -> bool:
         """Whether nothing will happen to it unless somebody asks."""
         return self.finished_at is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to work on a job: every write for it names job, attempt and owner."""
-
-    job: int
-    attempt: int
-    owner: str

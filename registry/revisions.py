@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from registry import schema
 from registry.errors import SchemaError
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of `migrations/versions`, oldest first, known here so that opening needs no Alembic."""
 
 HEAD = REVISIONS[-1]

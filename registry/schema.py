@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from registry.columns import Json, JsonTuple, Note, Time
+from registry.logins import sessions, tokens, users
 from registry.tables import digest, metadata, table
 
 base_models = table(
@@ -94,6 +95,21 @@ experts = table(
     digest("sha256"),
 )
 Index(None, experts.c.task, experts.c.settings_key)
+
+combinations = table(
+    "combinations",
+    Column("task", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("part_task", Text, nullable=False),
+    Column("part_version", Integer, nullable=False),
+    Column("weight", REAL, nullable=False),
+    ForeignKeyConstraint(["task", "version"], ["experts.task", "experts.version"]),
+    ForeignKeyConstraint(["part_task", "part_version"], ["experts.task", "experts.version"]),
+    # In this order the index also answers what an expert went into.
+    UniqueConstraint("part_task", "part_version", "task", "version"),
+    CheckConstraint("place >= 0", name="place"),
+)
 
 generations = table(
     "generations",
@@ -257,34 +273,6 @@ Index(
     jobs.c.exclusive_key,
     unique=True,
     sqlite_where=jobs.c.state == text("'running'"),
-)
-
-users = table(
-    "users",
-    Column("name", Text, primary_key=True),
-    Column("password", Text, nullable=False),
-    Column("created_at", Time, nullable=False),
-)
-
-# Of the secrets in cookies and headers only digests are kept.
-sessions = table(
-    "sessions",
-    Column("sha256", Text, primary_key=True),
-    Column("user", Text, ForeignKey("users.name"), nullable=False),
-    Column("expires_at", REAL, nullable=False),
-    Column("created_at", Time, nullable=False),
-    digest("sha256"),
-)
-Index(None, sessions.c.user)
-
-tokens = table(
-    "tokens",
-    Column("sha256", Text, primary_key=True),
-    Column("user", Text, ForeignKey("users.name"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("created_at", Time, nullable=False),
-    UniqueConstraint("user", "name"),
-    digest("sha256"),
 )
 
 # By time, for the list of everything that was done.

@@ -4,9 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Text, cast, func, select
 
-from registry import aliases, base_models, retirements, runs, schema, subjects
+from registry import aliases, base_models, combinations, pairs, retirements, runs, schema, subjects
 from registry.lineage import (
     CHOOSES,
+    COMBINED,
     FOLLOWS,
     MADE_BY,
     RUNS_ON,
@@ -16,7 +17,7 @@ from registry.lineage import (
     Lineage,
     Node,
 )
-from registry.names import ROUTER
+from registry.names import ROUTER, parse
 from registry.records import Expert, Generation
 
 
@@ -54,10 +55,15 @@ def _expert(connection: Connection, graph: _Graph, expert: Expert) -> None:
     _expert_node(graph, itself)
     for version in (itself, *earlier):
         _dataset(graph, version)
+    _parts(connection, graph, expert.name)
     _run_and_base(connection, graph, expert)
     for version in earlier:
         _expert_node(graph, version)
         graph.edge(f"{expert.task}@{version.version + 1}", FOLLOWS, version.name)
+    children = combinations.uses(connection, expert.task, expert.version)
+    for child in _named(connection, children):
+        _expert_node(graph, child)
+        graph.edge(child.name, COMBINED, expert.name)
     slot = schema.slots
     users = (
         _sized()
@@ -84,6 +90,30 @@ def _generation(connection: Connection, graph: _Graph, generation: Generation) -
     _run_and_base(connection, graph, generation)
     for parent in sized[:-1]:
         graph.edge(generation.name, FOLLOWS, _generation_node(graph, parent))
+
+
+def _parts(connection: Connection, graph: _Graph, name: str) -> None:
+    """What an expert was combined from, and what those were, if they were combined too."""
+    reference = parse(name)
+    weights = combinations.parts(connection, reference.subject, reference.version or 0)
+    for part in _named(connection, list(weights)):
+        known = part.name in graph.nodes
+        _expert_node(graph, part)
+        graph.edge(name, COMBINED, part.name)
+        if not known:
+            _dataset(graph, part)
+            _parts(connection, graph, part.name)
+
+
+def _named(connection: Connection, names: list[str]) -> list[Row[Any]]:
+    """Some experts as `_described` has them, in the order of their names given."""
+    wanted = pairs.table((one.subject, one.version or 0) for one in map(parse, names))
+    table = schema.experts
+    rows = connection.execute(
+        _described().join(wanted, (table.c.task == wanted.c.task) & (table.c.version == wanted.c.number))
+    )
+    found = {row.name: row for row in rows}
+    return [found[name] for name in names]
 
 
 def _described() -> Select[Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trainer.base_model import BaseModel
     from trainer.inputs import Input
     from trainer.moe import MoE
-    from trainer.pipeline import ExpertSettings, add_task, add_tasks, evaluate, retrain_router
+    from trainer.pipeline import ExpertSettings, adapt, add_task, add_tasks, evaluate, retrain_router
     from trainer.predictions import Prediction
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Input",
     "MoE",
     "Prediction",
+    "adapt",
     "add_task",
     "add_tasks",
     "evaluate",
@@ -32,6 +33,7 @@ _LATER = {
     "Input": "trainer.inputs",
     "MoE": "trainer.moe",
     "Prediction": "trainer.predictions",
+    "adapt": "trainer.pipeline",
     "add_task": "trainer.pipeline",
     "add_tasks": "trainer.pipeline",
     "evaluate": "trainer.pipeline",

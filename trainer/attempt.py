@@ -17,7 +17,7 @@ from typing import Any
 from registry import Registry, RegistryError
 from registry.errors import FencedError, StorageError
 from registry.faults import fault
-from registry.records import Claim
+from registry.owners import Claim
 from trainer import kinds
 from trainer.progress import Curve, Stopped
 

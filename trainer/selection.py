@@ -37,13 +37,39 @@ def choose(registry: Registry, names: Sequence[str] | None) -> Choice:
         raise ConflictError(f"{twice[0]} is named more than once: a router takes one version of each task")
     bases = {expert.base_model for expert in found}
     if len(bases) > 1:
-        each = ", ".join(
-            f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found
-        )
         raise ConflictError(
-            f"one router needs experts of one base model, these differ: {each}; name some with --expert"
+            f"one router needs experts of one base model, these differ: {_bases(registry, found)}; "
+            "name some with --expert"
         )
     return choice
+
+
+def choose_parents(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
+    """What a new expert may be combined from: of each task the newest expert that is not retired, or those
+    named.
+
+    Raises:
+        NotFoundError: no expert yet, or an unknown one, or all are retired.
+        ConflictError: experts of different base models.
+    """
+    if not registry.experts():
+        raise NotFoundError(
+            "there is no expert to combine yet: add some with `registry add-task --data FILE`"
+        )
+    if names is None:
+        found = _wanted(registry).experts
+    else:
+        found = list({one.name: one for one in map(registry.expert, names)}.values())
+    if len({expert.base_model for expert in found}) > 1:
+        raise ConflictError(
+            f"an expert is combined from others on one base model, these differ: {_bases(registry, found)}; "
+            "name some with --expert"
+        )
+    return found
+
+
+def _bases(registry: Registry, found: Sequence[Expert]) -> str:
+    return ", ".join(f"{expert.name} on {registry.base_model(expert.base_model).name}" for expert in found)
 
 
 def _wanted(registry: Registry) -> Choice:

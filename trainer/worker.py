@@ -10,8 +10,9 @@ from contextlib import suppress
 
 from registry import Registry
 from registry.errors import FencedError, StorageError
+from registry.owners import Claim
 from registry.queue import WAITING
-from registry.records import Claim, Job
+from registry.records import Job
 from trainer import kinds
 from trainer.executors import Running
 

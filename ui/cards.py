@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import measured
+from registry import combinations, measured
 from registry.errors import NotFoundError
 from ui import gates, present
 from ui.views.retirements import document
@@ -88,6 +88,7 @@ def _expert(registry: "Registry", expert: "Expert") -> dict[str, Any]:
         "rows": present.rows(dataset.rows),
         "base_model": registry.base_model(expert.base_model).name,
         "parent": None if expert.parent is None else f"{expert.task}@{expert.parent}",
+        "combined_from": combinations.parts_of(registry, expert),
         "parameters": expert.parameters,
         "bytes": expert.bytes,
         "retired": document(registry.retirements.now(), expert.name),

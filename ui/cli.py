@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from ui.commands.adapt import adapt
 from ui.commands.aliases import alias, history, promote, rollback
 from ui.commands.experts import experts
 from ui.commands.home import doctor, migrate, path, verify
@@ -39,7 +40,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
-    *(add_task, retrain_router, predict, evaluate),
+    *(add_task, adapt, retrain_router, predict, evaluate),
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
     *(ui, user, token),

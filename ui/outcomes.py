@@ -53,6 +53,24 @@ def _echo_expert(registry: "Registry", added: dict[str, Any]) -> None:
     present.echo_metrics(added["metrics"])
 
 
+def echo_adapted(registry: "Registry", adapted: dict[str, Any]) -> None:
+    """The new expert, what it was combined from and how well that tells the rows, and the next command."""
+    _echo_expert(registry, adapted)
+    weights = adapted["combined_from"]
+    given = ", ".join(f"{name} x {weight:g}" for name, weight in weights.items())
+    [(metric, score)] = adapted["left_out"].items()
+    [alone] = adapted["base_alone"].values()
+    present.echo_fields(
+        {
+            "combined from": given or "no expert: none told more than the base model alone",
+            f"{metric}, each row left out": f"{score:.3f} (base model alone {alone:.3f})",
+            "combinations tried": f"{adapted['tried']}",
+            "rank": f"{adapted['rank']} (rounding loses {adapted['rounding_error']:.1e} of the update)",
+        }
+    )
+    present.next_step("registry retrain-router")
+
+
 def echo_all_added(registry: "Registry", result: dict[str, Any]) -> None:
     """Every new expert, and the next command."""
     for added in result["added"]:
@@ -115,6 +133,7 @@ def _of_task(task: str, row: dict[str, float]) -> list[str]:
 
 
 ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {
+    "adapt": echo_adapted,
     "add_task": echo_added,
     "add_tasks": echo_all_added,
     "evaluate": echo_report,

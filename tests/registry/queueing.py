@@ -5,8 +5,7 @@ import sqlite3
 from collections.abc import Callable
 
 from registry import Registry
-from registry.owners import Owner
-from registry.records import Claim
+from registry.owners import Claim, Owner
 
 HOUR = 3_600.0
 PAST = -1.0

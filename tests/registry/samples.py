@@ -1,5 +1,6 @@
 """Small facts and tensors to fill a registry with."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -62,6 +63,7 @@ def add_expert(
     settings_key: str = "key",
     base: BaseModel = BASE,
     evaluations: tuple[EvaluationFacts, ...] = (),
+    combined_from: Mapping[str, float] | None = None,
 ) -> Expert:
     """An expert of `task` on its rows number `rows`, with whatever it needs before it."""
     registry.add_base_model(base)
@@ -77,6 +79,7 @@ def add_expert(
         settings_key=settings_key,
         run=RUN,
         evaluations=evaluations,
+        combined_from=combined_from or {},
     )
 
 

@@ -123,7 +123,7 @@ def test_an_older_database_names_the_command(home: Path, monkeypatch: pytest.Mon
     Registry(home).close()
     monkeypatch.setattr(revisions, "REVISIONS", (revisions.HEAD, "9999"))
     monkeypatch.setattr(revisions, "HEAD", "9999")
-    with pytest.raises(SchemaError, match=r"is at revision 0005; .* Run `registry migrate`"):
+    with pytest.raises(SchemaError, match=r"is at revision 0006; .* Run `registry migrate`"):
         Registry(home)
 
 
@@ -186,6 +186,7 @@ KEYS = {
     "datasets": "task",
     "runs": "id",
     "experts": "task",
+    "combinations": "task",
     "generations": "number",
     "slots": "generation",
     "evaluations": "id",
@@ -207,6 +208,7 @@ def test_a_frozen_row_cannot_be_changed_replaced_or_deleted(filled: Registry, ta
     """By any program: the database itself refuses."""
     message = f"{table} are frozen: rows are added, never changed"
     filled.retirements.retire("trec")
+    add_expert(filled, "new", combined_from={"trec@1": 0.5})
     with plain(filled.home) as connection:
         before = connection.execute(f"SELECT * FROM {table}").fetchall()
         assert before

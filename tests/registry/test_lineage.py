@@ -3,8 +3,11 @@
 import json
 from dataclasses import replace
 
-from registry import Registry
-from registry.lineage import Edge, Lineage, Node
+import pytest
+
+from registry import Registry, combinations
+from registry.errors import StorageError
+from registry.lineage import COMBINED, Edge, Lineage, Node
 from tests.registry.samples import BASE, add_expert, add_generation
 
 
@@ -137,3 +140,31 @@ def test_the_parent_of_a_generation_is_shown_without_its_experts(registry: Regis
     edges = registry.lineage("router@3").edges
     assert ("router@3", "follows", "router@2") in [(e.source, e.relation, e.target) for e in edges]
     assert not [edge for edge in edges if edge.source == "router@2"]
+
+
+def test_an_expert_combined_from_others_shows_them_and_they_show_it(filled: Registry) -> None:
+    add_expert(filled, "mixed", combined_from={"sst2@1": 1.0, "trec@1": -0.5})
+    add_expert(filled, "again", number=9, combined_from={"mixed@1": 0.25})
+    assert combinations.parts_of(filled, filled.expert("mixed")) == {"sst2@1": 1.0, "trec@1": -0.5}
+    assert combinations.parts_of(filled, filled.expert("trec")) == {}
+    lineage = filled.lineage("again")
+    assert [(edge.source, edge.target) for edge in lineage.edges if edge.relation == COMBINED] == [
+        ("again@1", "mixed@1"),
+        ("mixed@1", "sst2@1"),
+        ("mixed@1", "trec@1"),
+    ]
+    tree = str(lineage).splitlines()
+    assert tree[1] == "├── trained on again/data@1  100 train, 20 validation, 40 test rows"
+    assert tree[2] == f"├── combined from mixed@1  tt_lora, 10 parameters, {short(filled, 'mixed@1')}"
+    assert tree[4] == f"│   ├── combined from sst2@1  tt_lora, 10 parameters, {short(filled, 'sst2@1')}"
+    assert [line for line in str(filled.lineage("trec@1")).splitlines() if "used by" in line] == [
+        f"├── used by mixed@1  tt_lora, 10 parameters, {short(filled, 'mixed@1')}",
+        f"└── used by router@2  closed_form, 2 experts, {short(filled, 'router@2')}",
+    ]
+
+
+def test_an_expert_cannot_be_combined_from_one_that_there_is_not(filled: Registry) -> None:
+    before = filled.experts(all_versions=True)
+    with pytest.raises(StorageError, match="FOREIGN KEY"):
+        add_expert(filled, "mixed", combined_from={"sst2@9": 1.0})
+    assert filled.experts(all_versions=True) == before

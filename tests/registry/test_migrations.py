@@ -32,8 +32,8 @@ from alembic import op
 
 from registry.frozen import rebuild
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
@@ -60,7 +60,7 @@ def broken(tmp_path: Path) -> Callable[[str], Path]:
     def write(statement: str) -> Path:
         folder = tmp_path / "broken"
         folder.mkdir()
-        (folder / "0006_broken.py").write_text(BROKEN.format(statement))
+        (folder / "0007_broken.py").write_text(BROKEN.format(statement))
         return folder
 
     return write
@@ -104,7 +104,7 @@ def test_a_rebuilt_table_keeps_its_checks_and_its_strictness(filled: Registry) -
 def test_a_migration_makes_a_private_backup_of_the_state_before(filled: Registry) -> None:
     before = rows(filled.home)
     backup = migration.upgrade(filled.home / FILE, [REVISIONS])
-    assert backup == filled.home / f"{FILE}.pre-0006"
+    assert backup == filled.home / f"{FILE}.pre-0007"
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     restored = filled.home.with_name("restored")
     restored.mkdir()
@@ -123,7 +123,7 @@ def test_three_backups_are_kept(filled: Registry) -> None:
     assert sorted(path.name for path in filled.home.glob(f"{FILE}.pre-*")) == [
         f"{FILE}.pre-0003a",
         f"{FILE}.pre-0004a",
-        f"{FILE}.pre-0006",
+        f"{FILE}.pre-0007",
     ]
 
 

@@ -9,9 +9,9 @@ import pytest
 from registry import Registry
 from registry.canonical import sha256_of
 from registry.errors import ConflictError, FencedError, InvalidSettingError, NotFoundError
-from registry.owners import Owner
+from registry.owners import Claim, Owner
 from registry.queue import ATTEMPTS, STATES
-from registry.records import Claim, Job
+from registry.records import Job
 from tests.registry.queueing import HOUR, NUMBERS, PAST, claimed, job_in, row
 
 

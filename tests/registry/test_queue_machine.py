@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 
 from registry import queue, schema
 from registry.errors import ConflictError, FencedError
-from registry.records import Claim
+from registry.owners import Claim
 
 OWNERS = ("ada", "bob", "cy")
 HOUR, PAST = 3_600.0, -1.0

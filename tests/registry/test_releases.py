@@ -16,6 +16,8 @@ from tests.registry.samples import add_dataset
 from tests.stress.kills.migrating import rows
 
 RELEASES = sorted(path for path in (Path(__file__).parent / "releases").iterdir())
+NEW = ("combinations", "jobs", "retirements", "users", "sessions", "tokens")
+"""Tables that the first release did not have."""
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name)
@@ -43,10 +45,12 @@ def test_migrating_keeps_every_row_and_a_backup(old: Path) -> None:
     assert [table for table, found in before.items() if not found] == ["evaluations"]
     # The one table that got a column: the verdict of the gate, which nobody asked then.
     assert after.pop("alias_events") == [(*row, None) for row in before.pop("alias_events")]
-    assert [after.pop(table) for table in ("jobs", "retirements", "users", "sessions", "tokens")] == [[]] * 5
+    assert [after.pop(table) for table in NEW] == [[]] * 6
     had, has = dict(before.pop("triggers")), dict(after.pop("triggers"))
     assert has.keys() - had.keys() == {
-        f"retirements_frozen_{verb}" for verb in ("delete", "replace", "update")
+        f"{table}_frozen_{verb}"
+        for table in ("retirements", "combinations")
+        for verb in ("delete", "replace", "update")
     }
     assert had.items() <= has.items()
     assert after == before

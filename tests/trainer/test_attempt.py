@@ -10,8 +10,7 @@ import pytest
 
 from registry import Registry
 from registry.errors import FencedError
-from registry.owners import Owner
-from registry.records import Claim
+from registry.owners import Claim, Owner
 from tests import errands
 from tests.errands import process, submit, wait_until
 from trainer import attempt, kinds

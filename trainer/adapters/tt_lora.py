@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from registry.errors import InvalidSettingError, NotFoundError, nearest
 from trainer.adapters import ATTENTION
@@ -116,6 +117,49 @@ def parts(config: Config, inputs: int, outputs: int, values: Mapping[str, Tensor
     for k in range(split + 1, count):
         b = torch.einsum("...ris,...snt->...rint", b, values[f"cores.{k}"]).flatten(-3, -2)
     return {"a": a, "b": b.squeeze(-1)}
+
+
+def values(config: Config, inputs: int, outputs: int, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The cores nearest to the update that some parts make, by TT-SVD: `parts` the other way round.
+
+    Exact where `config.rank` is at least the rank of the update between any two modes. Parts may have leading
+    axes.
+    """
+    input_modes, output_modes = modes(config, inputs, outputs)
+    a, b = parts["a"].double(), parts["b"].double()
+    lead, count = a.shape[:-2], len(input_modes)
+    (left, upper), (right, lower) = torch.linalg.qr(a), torch.linalg.qr(b.mT)
+    u, s, vh = torch.linalg.svd(upper @ lower.mT, full_matrices=False)
+    # The rows of `right` are orthonormal, so that what is cut from the left is cut from the whole.
+    state, right = left @ (u * s[..., None, :]), vh @ right.mT
+    # The first input mode is the fast one: the axes of modes are turned round.
+    state = state.unflatten(-2, input_modes[::-1])
+    first, last = len(lead), len(lead) + count
+    state = state.permute(*range(first), *range(first, last)[::-1], last).reshape(*lead, 1, -1)
+    cores: list[Tensor] = []
+    for place, mode in enumerate([*input_modes, *output_modes[:-1]]):
+        core, state = _split(state, mode, config.rank)
+        cores.append(core)
+        if place == count - 1:
+            state = state @ right
+    cores.append(state.unflatten(-1, (output_modes[-1], 1)) / config.alpha)
+    return {
+        f"cores.{place}": _padded(core, place, len(cores), config.rank) for place, core in enumerate(cores)
+    }
+
+
+def _split(state: Tensor, mode: int, rank: int) -> tuple[Tensor, Tensor]:
+    """One core off `state (rank before, all further modes)`, and the rest."""
+    before = state.shape[-2]
+    u, s, vh = torch.linalg.svd(state.unflatten(-1, (mode, -1)).flatten(-3, -2), full_matrices=False)
+    return u[..., :rank].unflatten(-2, (before, mode)), s[..., :rank, None] * vh[..., :rank, :]
+
+
+def _padded(core: Tensor, place: int, count: int, rank: int) -> Tensor:
+    """With zeros to the rank that all cores have between them."""
+    before, after = 1 if place == 0 else rank, 1 if place == count - 1 else rank
+    room = (0, after - core.shape[-1], 0, 0, 0, before - core.shape[-3])
+    return functional.pad(core, room).float()
 
 
 class Adapter(nn.Module):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from registry.disk import private_folder, storage_errors
 from registry.errors import StorageError
-from registry.records import Claim
+from registry.owners import Claim
 
 SILENCE = 20.0
 """Seconds without a sign of life after which an attempt counts as frozen; loading a model may take some."""

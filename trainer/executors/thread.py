@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from registry import Registry
-from registry.records import Claim
+from registry.owners import Claim
 
 
 class Thread:

@@ -8,6 +8,8 @@ rows, row `i` with the parts of its own expert. The contract, held by `tests/tra
   inputs)` went into the layer, `output (rows, length, outputs)` came out; each of `parts` is `(rows, ...)`,
   or without the axis of rows where all rows have the same expert. Where no gradient is wanted, `output`
   itself may be changed.
+- `combine(parts, weights) -> Parts`, of forms whose updates add up: what the weighted sum of several updates
+  runs with. Experts of forms without it cannot be combined into another.
 - A part padded with zeros at the end of any of its axes changes nothing: experts of different sizes lie side
   by side in one tensor, as large as the largest.
 """

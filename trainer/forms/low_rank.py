@@ -1,5 +1,7 @@
 """The update as two thin matrices: parts `a (inputs, rank)` and `b (rank, outputs)`, scaled."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,3 +17,11 @@ def apply(x: Tensor, output: Tensor, parts: Parts) -> Tensor:
         return output.add_(low @ b)
     # The product is added while it is computed: one pass over the output instead of three.
     return output.baddbmm_(low, b)
+
+
+def combine(every: Sequence[Parts], weights: Sequence[float]) -> Parts:
+    """The parts whose update is the weighted sum of several updates: exact, with all their ranks."""
+    return {
+        "a": torch.cat([parts["a"] for parts in every], -1),
+        "b": torch.cat([w * parts["b"] for parts, w in zip(every, weights, strict=True)], -2),
+    }

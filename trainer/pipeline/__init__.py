@@ -1,17 +1,21 @@
 """The verbs of the product: a file becomes an expert, experts become a router generation, both are
 measured."""
 
+from trainer.pipeline.adapting import Adapted, adapt, adapt_rows
 from trainer.pipeline.adding import add_all, add_rows, add_task, add_tasks
 from trainer.pipeline.evaluating import Report, evaluate
-from trainer.pipeline.making import AddedTask
+from trainer.pipeline.freezing import AddedTask
 from trainer.pipeline.refitting import RetrainedRouter, retrain_router
 from trainer.settings import ExpertSettings
 
 __all__ = [
+    "Adapted",
     "AddedTask",
     "ExpertSettings",
     "Report",
     "RetrainedRouter",
+    "adapt",
+    "adapt_rows",
     "add_all",
     "add_rows",
     "add_task",

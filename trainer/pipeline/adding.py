@@ -8,8 +8,9 @@ from registry.names import check_task
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import TaskData, read_task, task_name
-from trainer.pipeline.making import AddedTask, Making, Publish, nothing_to_do
-from trainer.pipeline.plans import Plan
+from trainer.pipeline.freezing import AddedTask, Publish, nothing_to_do
+from trainer.pipeline.making import Making
+from trainer.pipeline.plans import TrainingPlan
 from trainer.progress import Labelled, Progress, silent
 from trainer.runs import Moment
 from trainer.settings import ExpertSettings
@@ -157,7 +158,9 @@ def add_all(
         refuse_other_kind(registry, check_task(task), rows.kind)
     if not isinstance(base_model, BaseModel):
         base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
-    plans = [Plan.settle(task, rows, base_model, settings or ExpertSettings()) for task, rows in asked]
+    plans = [
+        TrainingPlan.settle(task, rows, base_model, settings or ExpertSettings()) for task, rows in asked
+    ]
     if together is None:
         together = base_model.device.type == "cuda"
     found: list[AddedTask] = []
@@ -168,7 +171,7 @@ def add_all(
 
 def _add_group(
     registry: Registry,
-    plans: Sequence[Plan],
+    plans: Sequence[TrainingPlan],
     finish: Publish,
     guard: Callable[[], object],
     on_progress: Progress,
@@ -178,7 +181,7 @@ def _add_group(
     """Make the experts that are not there yet, all in one training, and publish each."""
     started = Moment.now()
 
-    def reporter(plan: Plan) -> Progress:
+    def reporter(plan: TrainingPlan) -> Progress:
         return Labelled(on_progress, plan.task) if label else on_progress
 
     there = [

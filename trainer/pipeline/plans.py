@@ -15,24 +15,36 @@ from trainer.settings import ExpertSettings, TrainingSettings, key
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that is settled before training starts; it decides the expert's bytes.
+    """What an expert is to be, from which rows.
 
     Attributes:
         content: canonical bytes of the rows; digest: their SHA-256.
-        key: equal for equal settings on the same base model.
+        key: equal where the same rows would give the same expert.
     """
 
     task: str
     rows: TaskData
     base: BaseModel
     architecture: Architecture
-    training: TrainingSettings
     content: bytes
     digest: str
     key: str
 
+    @property
+    def features(self) -> FeatureKey:
+        """Under which the pooled features of the rows are cached."""
+        layers = early_layers(self.architecture.first_layer)
+        return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan(Plan):
+    """Everything that is settled before training starts; it decides the expert's bytes."""
+
+    training: TrainingSettings
+
     @classmethod
-    def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "Plan":
+    def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "TrainingPlan":
         """Fill in what the settings leave open."""
         architecture = design(
             base,
@@ -58,9 +70,3 @@ class Plan:
             digest=hashlib.sha256(content).hexdigest(),
             key=key(base_model=base.record.fingerprint, **facts),
         )
-
-    @property
-    def features(self) -> FeatureKey:
-        """Under which the pooled features of the rows are cached."""
-        layers = early_layers(self.architecture.first_layer)
-        return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)

@@ -11,6 +11,8 @@
   training rows before the first step, `settle(head, outputs, rows, labels)` from the outputs for the
   validation rows after each epoch.
 - `targets(head, rows, labels) -> Tensor`, `loss(outputs, targets) -> Tensor`.
+- `aims(targets, outputs) -> Tensor`: what each output of each row should be, `(rows, outputs)`, so that a
+  head (then a linear layer) can be solved by least squares. Kinds without it are only trained.
 - `answers(head, outputs, labels, inputs) -> list[Answer]`.
 - `metrics(answers, rows) -> {metric: value}`, METRIC first, and `credits(answers, rows)`, from 0 to 1 for
   each row: both from what `Answer.label` said, so that recorded answers can be scored.
@@ -72,6 +74,20 @@ def refuse_other_kind(registry: Registry, task: str, kind: str) -> None:
     if known.get(task, kind) != kind:
         raise ConflictError(
             f"task {task!r} is of kind {known[task]}, these rows are of kind {kind}: give them another --name"
+        )
+
+
+def refuse_unsolvable(kind: str) -> None:
+    """Only a head in closed form can be had without training.
+
+    Raises:
+        InvalidSettingError: heads of this kind have none.
+    """
+    known = [name for name, module in kinds.load_all("tasks").items() if hasattr(module, "aims")]
+    if kind not in known:
+        raise InvalidSettingError(
+            f"rows of the kind {kind} need training: without it there are heads for {', '.join(known)}; use "
+            "add-task as it is"
         )
 
 

@@ -83,6 +83,13 @@ def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
     return functional.cross_entropy(outputs, targets)
 
 
+def aims(targets: "Tensor", outputs: int) -> "Tensor":
+    """1 for a row's own label, 0 for the others."""
+    from torch.nn import functional
+
+    return functional.one_hot(targets, outputs)
+
+
 def answers(
     head: "nn.Module", outputs: "Tensor", labels: Sequence[str], inputs: Sequence[Input]
 ) -> list[Answer]:

@@ -95,6 +95,11 @@ def loss(outputs: "Tensor", targets: "Tensor") -> "Tensor":
     return functional.binary_cross_entropy_with_logits(outputs, targets)
 
 
+def aims(targets: "Tensor", outputs: int) -> "Tensor":
+    """1 for the labels that a row names, -1 for the others."""
+    return 2 * targets - 1
+
+
 def answers(
     head: "nn.Module", outputs: "Tensor", labels: Sequence[str], inputs: Sequence[Input]
 ) -> list[Answer]:

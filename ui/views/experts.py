@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from registry import Expert, Registry, measured
+from registry import Expert, Registry, combinations, measured
 from registry.errors import DamagedError
-from registry.lineage import CHOOSES, FOLLOWS
+from registry.lineage import CHOOSES, COMBINED, FOLLOWS
 from ui.views.intervals import measured as document
 from ui.views.retirements import document as retirement
 
@@ -47,6 +47,7 @@ def show_expert(registry: Registry, ref: str) -> dict[str, Any]:
         "dataset": f"{expert.task}/data@{expert.dataset}",
         "base_model": registry.base_model(expert.base_model).name,
         "parent": None if expert.parent is None else f"{expert.task}@{expert.parent}",
+        "combined_from": combinations.parts_of(registry, expert),
         "config": expert.config,
         "settings": run.settings,
         "seed": run.seed,
@@ -62,7 +63,11 @@ def show_expert(registry: Registry, ref: str) -> dict[str, Any]:
             for one in history
         ],
         "earlier": [edge.target for edge in lineage.edges if edge.relation == FOLLOWS],
-        "used_by": [edge.source for edge in lineage.edges if edge.relation == CHOOSES],
+        "used_by": [
+            edge.source
+            for edge in lineage.edges
+            if edge.target == expert.name and edge.relation in (COMBINED, CHOOSES)
+        ],
         "lineage": lineage.to_tree(),
         "damage": damage(registry, expert),
     }

@@ -8,8 +8,7 @@ from types import ModuleType
 import pytest
 
 from registry import Registry
-from registry.owners import Owner
-from registry.records import Claim
+from registry.owners import Claim, Owner
 from tests import errands
 from tests.errands import process, submit, wait_until
 from trainer import kinds

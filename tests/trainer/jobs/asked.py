@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from registry import Job, Registry
-from trainer.jobs import add_task, add_tasks, evaluate, retrain_router
+from trainer.jobs import adapt, add_task, add_tasks, evaluate, retrain_router
 
 QUICK = {"epochs": 2, "batch_size": 16, "max_length": 32, "first_layer": 2}
 
 Ask = Callable[[Registry, Path, str], Job]
 
 ASKED: dict[str, Ask] = {
+    "adapt": lambda registry, rows, base: adapt.submit(registry, rows, max_length=32, device="cpu"),
     "add_task": lambda registry, rows, base: add_task.submit(
         registry, rows, base_model=base, settings=QUICK, device="cpu"
     ),

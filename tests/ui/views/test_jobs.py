@@ -7,7 +7,7 @@ import pytest
 
 from registry import Registry
 from registry.errors import ConflictError, InvalidSettingError, NotFoundError
-from registry.records import Claim
+from registry.owners import Claim
 from tests.registry.samples import add_expert
 from trainer.executors.local import log
 from trainer.jobs import clone

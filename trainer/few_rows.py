@@ -1,0 +1,32 @@
+"""Rows that are too few to train on, and enough to combine experts by."""
+
+from pathlib import Path
+from typing import Any
+
+from trainer import kinds
+from trainer.data import TaskData, read_task, refusal
+from trainer.tasks import refuse_unsolvable
+
+FEWEST, MOST = 8, 64
+
+
+def read_few(path: str | Path, **columns: Any) -> TaskData:
+    """The checked rows of a file; what is read is as of `trainer.data.read_task`.
+
+    Raises:
+        DataRefusedError: they cannot be taken as they are, or are too few or too many.
+        NotFoundError: no such file, column or kind.
+        InvalidSettingError: their kind can only be trained.
+    """
+    data = read_task(path, kinds.load_all("tasks"), **columns)
+    refuse_unsolvable(data.kind)
+    count = sum(row.source == data.source for row in data.rows)
+    if count < FEWEST:
+        raise refusal(data.source, None, f"{count} rows; adapt needs {FEWEST} at least: add some")
+    if count > MOST:
+        raise refusal(
+            data.source,
+            None,
+            f"{count:,} rows; adapt takes {MOST} at most, with more add-task trains an expert of their own",
+        )
+    return data

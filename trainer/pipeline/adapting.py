@@ -1,0 +1,291 @@
+"""`adapt`: a few rows, and the experts that there are, become one more expert, without training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from registry import Expert, Registry, combinations
+from registry.errors import InvalidSettingError
+from registry.names import check_task
+from trainer import kinds
+from trainer.adapters import tt_lora
+from trainer.base_model import BaseModel
+from trainer.combining import Search, Update, add_up, rounded, said
+from trainer.data import TaskData, task_name
+from trainer.encoding import Encoding
+from trainer.experts import ExpertModule, described, design
+from trainer.few_rows import read_few
+from trainer.layouts import Architecture, layouts
+from trainer.moe import fitting_base, thawed
+from trainer.pipeline.freezing import AddedTask, Made, nothing_to_do
+from trainer.pipeline.making import encode_rows
+from trainer.pipeline.narrowing import likeliest
+from trainer.pipeline.plans import Plan
+from trainer.progress import Progress, silent
+from trainer.runs import Moment
+from trainer.selection import choose_parents
+from trainer.settings import ExpertSettings, key
+from trainer.tasks import refuse_other_kind
+
+EFFORT = 2.4e12
+"""Parameters that tokens go through in all tries together: half a minute on two cores. The same whatever the
+machine, so that the same rows give the same expert."""
+FEWEST_TRIES, MOST_TRIES = 6, 100
+LARGEST_RANK = 16
+"""Of the new expert, unless a person says otherwise; its parents' ranks added up where that is less."""
+DETAILS = ("tried", "left_out", "base_alone", "rank", "rounding_error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapted:
+    """What came of `adapt`.
+
+    Attributes:
+        combined_from: the weight of each parent; empty when no expert told more than the base model alone.
+        details: `tried`: how many combinations; `left_out`: the score of the rows that were fitted, each left
+            out; `base_alone`: the same without any expert; `rank`, and `rounding_error`: the share of the
+            update that cores of that rank lose.
+    """
+
+    added: AddedTask
+    combined_from: dict[str, float]
+    details: dict[str, Any]
+
+    @property
+    def expert(self) -> Expert:
+        """The new expert, or the one that was there already."""
+        return self.added.expert
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {**self.added.as_json(), "combined_from": self.combined_from, **self.details}
+
+
+def adapt(
+    registry: Registry,
+    data: str | Path,
+    *,
+    name: str | None = None,
+    experts: Sequence[str] | None = None,
+    rank: int | None = None,
+    max_length: int = ExpertSettings.max_length,
+    base_model: BaseModel | None = None,
+    device: str = "auto",
+    on_progress: Progress = silent,
+    **columns: Any,
+) -> Adapted:
+    """Combine experts into a new one by 8 to 64 labelled rows, and freeze it as the task's next version.
+
+    Its update is a weighted sum of theirs, rounded back to tensor-train cores; its head is solved. No
+    gradient is taken, and the same rows and experts give the same bytes.
+
+    Args:
+        experts: which may be combined, by default the newest of each task that is not retired.
+        rank: of the new expert's cores.
+        base_model: the one that the experts stand on, where it is loaded already.
+        columns: `kind`, `text`, `text_pair`, `label`, `validation`, `test`: as of `add_task`.
+
+    Raises:
+        DataRefusedError: the rows cannot be taken as they are, or are too few or too many.
+        ConflictError: the task exists with another kind, or the experts stand on several base models.
+        NotFoundError: no expert yet, or an unknown expert or column.
+        InvalidSettingError: an expert or a kind of rows that cannot be combined; a rank that does not fit.
+    """
+    return adapt_rows(
+        registry,
+        task_name(data) if name is None else name,
+        read_few(data, **columns),
+        experts=experts,
+        rank=rank,
+        max_length=max_length,
+        base_model=base_model,
+        device=device,
+        on_progress=on_progress,
+    )
+
+
+def adapt_rows(
+    registry: Registry,
+    task: str,
+    rows: TaskData,
+    *,
+    experts: Sequence[str] | None = None,
+    rank: int | None = None,
+    max_length: int = ExpertSettings.max_length,
+    base_model: BaseModel | None = None,
+    device: str = "auto",
+    on_progress: Progress = silent,
+    finish: Callable[[Adapted], object] = lambda adapted: None,
+) -> Adapted:
+    """`adapt` from rows that were read and checked before.
+
+    Args:
+        finish: called in the transaction that publishes the expert; when it raises, nothing is published.
+    """
+    started = Moment.now()
+    refuse_other_kind(registry, check_task(task), rows.kind)
+    parents = _combinable(choose_parents(registry, experts), named=experts is not None)
+    base = fitting_base(registry, parents[0].base_model, base_model, device, on_progress)
+    work = _Adapting(registry, base, task, rows, parents, rank, max_length, on_progress)
+    there = registry.find_expert(task=task, dataset_sha256=work.plan.digest, settings_key=work.plan.key)
+    if there is not None:
+        added = nothing_to_do(registry, there, rows, started)
+        finish(_told(registry, added))
+    else:
+        made = work.make()
+        added = made.publish(
+            registry,
+            started,
+            lambda added: finish(_told(registry, added)),
+            [f"combined from {said(made.combined_from)}"],
+        )
+    return _told(registry, added)
+
+
+class _Adapting:
+    """What is settled before the search, and the search."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        base: BaseModel,
+        task: str,
+        rows: TaskData,
+        parents: Sequence[Expert],
+        rank: int | None,
+        max_length: int,
+        on_progress: Progress,
+    ) -> None:
+        self._registry, self._base, self._rank, self._on_progress = registry, base, rank, on_progress
+        content = rows.to_jsonl()
+        plan = Plan(
+            task=task,
+            rows=rows,
+            base=base,
+            architecture=_architecture(base, rows, parents, 1 if rank is None else rank, max_length),
+            content=content,
+            digest=sha256(content).hexdigest(),
+            key="",
+        )
+        self._encoding = encode_rows(registry, plan, on_progress)
+        self._tries = _tries(base, plan.architecture, self._encoding)
+        self._parents = likeliest(registry, base, parents, rows.rows, 2 * self._tries // 3, on_progress)
+        self._settings = {
+            "experts": [one.name for one in self._parents],
+            "rank": rank,
+            "max_length": max_length,
+            "tries": self._tries,
+        }
+        digests = [one.sha256 for one in self._parents]
+        facts = {**self._settings, "experts": digests}
+        self.plan = replace(plan, key=key(base_model=base.record.fingerprint, adapting=facts))
+
+    def make(self) -> Made:
+        """Search, round what was found, and solve its head once more."""
+        plan, known = self.plan, {one.name: one for one in self._parents}
+        rows, kind = plan.rows, kinds.load("tasks", plan.rows.kind)
+        updates: dict[str, Update] = {}
+
+        def update(name: str) -> Update:
+            if name not in updates:
+                updates[name] = thawed(self._registry, self._base, known[name]).visitor().parts
+            return updates[name]
+
+        places = [place for place, row in enumerate(rows.rows) if row.split == "train"]
+        search = Search(
+            kind,
+            rows.labels,
+            self._encoding,
+            places,
+            rows.split("train"),
+            update,
+            self._tries,
+            self._on_progress,
+        )
+        best = search.run(list(known))
+        found = add_up([update(name) for name in best.weights], [*best.weights.values()])
+        module, lost = self._rounded(found)
+        final = search.judge(best.weights, module.visitor().parts)
+        module.architecture = replace(module.architecture, pooling=final.pooling)
+        module.head = final.solution.head.to(self._base.device)
+        details = {
+            "tried": search.tried,
+            "left_out": {kind.METRIC: final.score},
+            "base_alone": {kind.METRIC: search.bare().score},
+            "rounding_error": lost,
+        }
+        return Made(
+            plan=replace(plan, architecture=module.architecture),
+            module=module,
+            encoding=self._encoding,
+            way="adapting",
+            settings={**self._settings, "rank": module.architecture.adapter_config["rank"], **details},
+            combined_from=best.weights,
+        )
+
+    def _rounded(self, update: Update) -> tuple[ExpertModule, float]:
+        """An update as an expert with tensor-train cores and a head that says nothing yet; what it loses."""
+        whole = max([parts["a"].shape[-1] for parts in update.values()], default=1)
+        asked = min(whole, LARGEST_RANK if self._rank is None else self._rank)
+        plan = self.plan
+        architecture = replace(
+            plan.architecture, adapter_config={**plan.architecture.adapter_config, "rank": asked}
+        )
+        values, lost = rounded(architecture, layouts(self._base, architecture), update)
+        head = kinds.load("tasks", plan.rows.kind).head(self._base.hidden, plan.rows.labels).state_dict()
+        frozen = values | {f"head.{name}": value for name, value in head.items()}
+        module = ExpertModule(self._base, architecture, frozen=frozen)
+        return module.eval().requires_grad_(False), lost
+
+
+def _told(registry: Registry, added: AddedTask) -> Adapted:
+    return Adapted(
+        added=added,
+        combined_from=combinations.parts_of(registry, added.expert),
+        details={name: added.expert.config["adapting"][name] for name in DETAILS},
+    )
+
+
+def _combinable(parents: Sequence[Expert], *, named: bool) -> list[Expert]:
+    """Those whose updates add up to one that tensor trains can say.
+
+    Raises:
+        InvalidSettingError: one that was named is not among them, or none is.
+    """
+    found = [one for one in parents if kinds.load("adapters", one.adapter).FORM == tt_lora.FORM]
+    if len(found) == len(parents) or (found and not named):
+        return found
+    other = next(one for one in parents if one not in found)
+    raise InvalidSettingError(
+        f"{other.name} is of the kind {other.adapter}, whose updates cannot be added to others: "
+        "name experts of tt_lora or lora with --expert"
+    )
+
+
+def _architecture(
+    base: BaseModel, rows: TaskData, parents: Sequence[Expert], rank: int, max_length: int
+) -> Architecture:
+    """Of the new expert: it acts wherever one of its parents may."""
+    theirs = [described(one) for one in parents]
+    return design(
+        base,
+        task_kind=rows.kind,
+        labels=rows.labels,
+        adapter="tt_lora",
+        preset="default",
+        rank=rank,
+        alpha=1.0,
+        first_layer=min(one.first_layer for one in theirs),
+        max_length=max_length,
+        targets=sorted({target for one in theirs for target in one.targets}),
+    )
+
+
+def _tries(base: BaseModel, architecture: Architecture, encoding: Encoding) -> int:
+    """How many combinations are tried: as many as the effort allows."""
+    tokens = sum(len(one.ids) for one in encoding.tokens)
+    share = (base.layers - architecture.first_layer) / base.layers
+    fitting = int(EFFORT / (tokens * share * base.record.parameters))
+    return max(FEWEST_TRIES, min(MOST_TRIES, fitting))

@@ -1,0 +1,103 @@
+"""Heads in closed form: ridge regression from states to what the outputs should be.
+
+Its penalty, and how sharp the outputs are, is what makes the rows likeliest when each is left out. No row is
+really left out: from one eigendecomposition of the products of all rows follows, for any penalty, what every
+row would get from a head solved without it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from trainer.data import Row
+
+PENALTIES = tuple(10 ** (power / 2) for power in range(-6, 7))
+"""Tried, as shares of the mean squared length of a row."""
+
+SHARPNESS = tuple(2 ** (power / 2) for power in range(14))
+"""Tried: what all outputs are multiplied by."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved head.
+
+    Attributes:
+        left_out: `(rows, outputs)`, what each row gets from a head solved without it.
+        loss: of those; the smaller, the better the states tell the answers.
+    """
+
+    head: nn.Module
+    left_out: Tensor
+    loss: float
+
+
+def solve(kind: ModuleType, states: Tensor, rows: Sequence[Row], labels: Sequence[str]) -> Solution:
+    """The head of a task kind for some rows, whose states are `(rows, inputs)`."""
+    head: nn.Module = kind.head(states.shape[1], labels).requires_grad_(False)
+    kind.prepare(head, rows)
+    targets = kind.targets(head, rows, labels)
+    aims = kind.aims(targets, len(head.get_parameter("weight"))).double()
+    system = _System.of(states, aims)
+    best: tuple[float, float, float, Tensor] | None = None
+    for penalty in PENALTIES:
+        left_out = system.left_out(penalty)
+        for sharpness in SHARPNESS:
+            outputs = (sharpness * left_out).float()
+            loss = kind.loss(outputs, targets).item()
+            if best is None or loss < best[0]:
+                best = loss, penalty, sharpness, outputs
+    assert best is not None
+    loss, penalty, sharpness, outputs = best
+    weight, bias = system.solve(penalty)
+    head.get_parameter("weight").copy_(sharpness * weight)
+    head.get_parameter("bias").copy_(sharpness * bias)
+    kind.settle(head, outputs, rows, labels)
+    return Solution(head.eval(), outputs, loss)
+
+
+@dataclass(frozen=True)
+class _System:
+    """Standardised states of all rows and the eigenvectors of their products; aims less their mean."""
+
+    centre: Tensor
+    scale: Tensor
+    states: Tensor
+    values: Tensor
+    vectors: Tensor
+    mean: Tensor
+    aims: Tensor
+
+    @classmethod
+    def of(cls, states: Tensor, aims: Tensor) -> "_System":
+        x = states.double()
+        centre = x.mean(0)
+        x = x - centre
+        # What hardly moves is no better known for being blown up.
+        deviation = x.square().mean(0).sqrt()
+        scale = deviation.clamp_min(1e-3 * deviation.mean().clamp_min(1e-9))
+        x = x / scale
+        values, vectors = torch.linalg.eigh(x @ x.T)
+        mean = aims.mean(0)
+        return cls(centre, scale, x, values.clamp_min(0.0), vectors, mean, aims - mean)
+
+    def left_out(self, penalty: float) -> Tensor:
+        """What each row gets from the solution without it."""
+        shares = self.values / (self.values + self._damping(penalty))
+        fitted = self.vectors @ (shares[:, None] * (self.vectors.T @ self.aims))
+        # The mean is fitted too, and each row has its part in it.
+        own = 1 / len(self.aims) + self.vectors.square() @ shares
+        missed = (self.aims - fitted) / (1 - own).clamp_min(1e-6)[:, None]
+        return self.mean + self.aims - missed
+
+    def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
+        """Weight `(outputs, inputs)` and bias for states as they come."""
+        rows = self.vectors / (self.values + self._damping(penalty)) @ (self.vectors.T @ self.aims)
+        weight = (self.states.T @ rows).T / self.scale
+        return weight.float(), (self.mean - weight @ self.centre).float()
+
+    def _damping(self, penalty: float) -> float:
+        return penalty * self.values.mean().clamp_min(1e-9).item()
