@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select, tuple_
 from registry import aliases, base_models, combinations, evaluations, pairs, runs, schema, tasks
 from registry.blobs import Blobs
 from registry.canonical import sha256_of
-from registry.errors import NotFoundError
+from registry.errors import ConflictError, NotFoundError
 from registry.faults import fault
 from registry.names import ROUTER, Reference, parse
 from registry.records import EvaluationFacts, Expert, NewExpert, RunFacts
@@ -123,6 +123,9 @@ def add(
     base_models.get(connection, facts["base_model"])
     parent = _newest(connection, task)
     weights = facts.get("combined_from", {})
+    for part in each(connection, list(weights)):
+        if part.base_model != facts["base_model"]:
+            raise ConflictError(f"{part.name} stands on another base model: combine experts of one.")
     own = {name: value for name, value in facts.items() if name != "combined_from"}
     connection.execute(
         insert(_table).values(

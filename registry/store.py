@@ -164,6 +164,7 @@ class Registry:
         """Freezes the next version of a task's expert: blob first, then run, row and numbers at once.
 
         Raises:
+            ConflictError: An expert that it was combined from stands on another base model.
             DamagedError: `payload` is not what `registry.tensors.pack` gives, or holds NaN or infinity.
         """
         self._store_tensors(payload, facts["task"])

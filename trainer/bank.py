@@ -73,8 +73,8 @@ class Shelf:
         self.experts, self.places = len(members), 0
         self._device = device
         every = [layout for member in members for layout in member.layouts]
-        self._first = min(layout.first for layout in every)
-        self._depth = max(layout.first + layout.layers for layout in every) - self._first
+        self._first = min((layout.first for layout in every), default=0)
+        self._depth = max((layout.first + layout.layers for layout in every), default=0) - self._first
         self._largest: dict[tuple[str, str], Kept] = {}
         for layout in every:
             for part, kept in layout.parts.items():
@@ -127,7 +127,7 @@ class Bank:
 
     Attributes:
         members: in slot order.
-        rows: texts that one batch may have, so that its experts have room whatever they are.
+        rows: texts that one batch may have, so that its experts have room; early: layers that heads read.
         loads: how often an expert was read so far.
 
     Args:
@@ -145,6 +145,7 @@ class Bank:
         self.base, self._fetch = base, fetch
         self.members = [Member.of(base, expert) for expert in experts]
         self.loads = 0
+        self.early = {layer for member in self.members for layer in member.architecture.head_layers}
         self._shelves = _shelves(self.members, base.device, budget)
         # Of several forms, each might be asked for by all texts of a batch.
         short = [shelf.places for shelf in self._shelves.values() if shelf.places < shelf.experts]
@@ -231,7 +232,8 @@ class Loan:
     """The experts of one batch, held until the block ends.
 
     Attributes:
-        slots: of each sequence, once taken; damaged: the experts that could not be read, by slot.
+        slots: of each sequence, once taken; damaged: those that could not be read, by slot.
+        early: by layer, the states `(batch, length, hidden)` that enter it, where some head reads them.
     """
 
     def __init__(self, bank: Bank) -> None:
@@ -239,6 +241,7 @@ class Loan:
         self.slots: list[int] = []
         self.residents: dict[int, Resident] = {}
         self.damaged: dict[int, DamagedError] = {}
+        self.early: dict[int, Tensor] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ from registry.errors import DamagedError, InvalidSettingError
 from trainer import kinds
 from trainer.base_model import BaseModel, default_first_layer
 from trainer.described import from_json, to_json
+from trainer.encoding import early_layers
 from trainer.forms import Form, Parts
 from trainer.layouts import (
     Architecture,
@@ -64,6 +65,8 @@ def design(
         adapter=adapter,
         adapter_config=asdict(config),
         targets=tuple(family.TARGETS if targets is None else targets),
+        # Without adapters, what the states become further on is the same for every task.
+        head_layers=() if family.TARGETS else early_layers(layer),
         first_layer=layer,
         pooling=base.pooling,
         max_length=max_length,
@@ -112,7 +115,7 @@ class ExpertModule(nn.Module):
         self.layouts = layouts(base, architecture)
         if frozen is None:
             values = _start(base, architecture, seed)
-            self.head: nn.Module = self.kind.head(base.hidden, architecture.labels)
+            self.head: nn.Module = self.kind.head(architecture.head_inputs(base.hidden), architecture.labels)
         else:
             values = {name: value for name, value in frozen.items() if not name.startswith(_HEAD)}
             self.head = thaw_head(base, architecture, frozen)
@@ -216,7 +219,7 @@ def thaw_head(base: BaseModel, architecture: Architecture, values: Mapping[str, 
 
 
 def _head_of(base: BaseModel, architecture: Architecture) -> nn.Module:
-    return _empty_head(architecture.task_kind, base.hidden, architecture.labels)
+    return _empty_head(architecture.task_kind, architecture.head_inputs(base.hidden), architecture.labels)
 
 
 @lru_cache(maxsize=1024)
@@ -225,6 +228,25 @@ def _empty_head(kind: str, hidden: int, labels: tuple[str, ...]) -> nn.Module:
     with torch.device("meta"):
         head: nn.Module = kinds.load("tasks", kind).head(hidden, labels).eval().requires_grad_(False)
     return head
+
+
+def head_reads(
+    architecture: Architecture,
+    final: Tensor,
+    early: Mapping[int, Tensor],
+    mask: Tensor,
+    places: Sequence[int],
+) -> Tensor:
+    """What the head of an expert reads of some sequences of a batch, `(places, inputs)`.
+
+    Args:
+        final: pooled, `(batch, 2, hidden)`; early: by layer, the states `(batch, length, hidden)` that enter
+            it, of those layers that some head of the batch reads.
+    """
+    if not architecture.head_layers:
+        return final[places, architecture.pooling]
+    own = mask[places]
+    return torch.cat([pool(early[layer][places], own).flatten(1) for layer in architecture.head_layers], 1)
 
 
 def thaw(base: BaseModel, expert: Expert, values: Mapping[str, np.ndarray]) -> ExpertModule:

@@ -6,7 +6,7 @@ are in: a file has few tensors, and all layers are formed by one product.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -32,6 +32,13 @@ class Architecture:
     pooling: int
     max_length: int
     labels: tuple[str, ...]
+    head_layers: tuple[int, ...] = field(default=(), metadata={"unsaid": True})
+    """The layers whose entering states the head reads, mean and last token of each, side by side; where there
+    are none, it reads the final states as `pooling` says."""
+
+    def head_inputs(self, hidden: int) -> int:
+        """How many numbers the head reads, of states of that width."""
+        return 2 * hidden * len(self.head_layers) or hidden
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class Layout:
 
 def layouts(base: BaseModel, architecture: Architecture) -> list[Layout]:
     """What an expert of this architecture has at each of its target layers."""
+    if not architecture.targets:
+        return []
     config = canonical_json(architecture.adapter_config)
     first = architecture.first_layer
     return [

@@ -243,7 +243,8 @@ class MoE:
         found: dict[int, Answer | DamagedError] = {}
         for resident, places in loan.groups():
             rows = list(dict.fromkeys(owners[place] for place in places))
-            outputs = resident.head(pooled[places, resident.member.architecture.pooling])
+            architecture = resident.member.architecture
+            outputs = resident.head(experts.head_reads(architecture, pooled, loan.early, mask, places))
             outputs = by_input(outputs, [counts[row] for row in rows]).cpu()
             kind = experts.task_kind(resident.member.expert)
             inputs = [asked[row].input for row in rows]

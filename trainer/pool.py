@@ -20,6 +20,11 @@ class Chosen(Visitor):
         self.loan = loan
         self._by_form = loan.by_form()
 
+    def enter(self, layer: int, hidden: Tensor) -> None:
+        """Keep what heads of the pool read on the way."""
+        if layer in self.loan.bank.early:
+            self.loan.early[layer] = hidden
+
     def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
         """The output with the update of each text's expert."""
         for shelf, rows, places in self._by_form:
@@ -67,6 +72,7 @@ class RoutedOnTheWay(Chosen):
 
     def enter(self, layer: int, hidden: Tensor) -> None:
         """Pool the layers that the router reads; after the last of them, route."""
+        super().enter(layer, hidden)
         if layer not in self.layers:
             return
         self.pooled.append(means(pool(hidden, self.mask), self.counts))

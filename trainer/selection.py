@@ -44,20 +44,20 @@ def choose(registry: Registry, names: Sequence[str] | None) -> Choice:
     return choice
 
 
-def choose_parents(registry: Registry, names: Sequence[str] | None) -> list[Expert]:
-    """What a new expert may be combined from: of each task the newest expert that is not retired, or those
-    named.
+def choose_parents(registry: Registry, task: str, names: Sequence[str] | None) -> list[Expert]:
+    """What a new expert of a task may be combined from: of each other task the newest expert that is not
+    retired, or those named.
 
     Raises:
         NotFoundError: no expert yet, or an unknown one, or all are retired.
         ConflictError: experts of different base models.
     """
-    if not registry.experts():
+    if not any(expert.task != task for expert in registry.experts()):
         raise NotFoundError(
             "there is no expert to combine yet: add some with `registry add-task --data FILE`"
         )
     if names is None:
-        found = _wanted(registry).experts
+        found = [expert for expert in _wanted(registry).experts if expert.task != task]
     else:
         found = list({one.name: one for one in map(registry.expert, names)}.values())
     if len({expert.base_model for expert in found}) > 1:

@@ -49,6 +49,8 @@ class ExpertSettings:
     head_learning_rate: float = 2e-3
     patience: int = 3
     seed: int = 0
+    instant: bool = False
+    """First a probe, which answers at once and stays if training gives nothing better."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no training could use."""
@@ -89,8 +91,9 @@ def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
         allowed = get_args(hints[name]) or (hints[name],)
         if float in allowed:
             allowed = (*allowed, int)
-        if not isinstance(value, allowed) or isinstance(value, bool):
-            wanted = "a text" if str in allowed else "a number" if float in allowed else "a whole number"
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            words = {bool: "true or false", str: "a text", float: "a number", int: "a whole number"}
+            wanted = next(said for kind, said in words.items() if kind in allowed)
             raise InvalidSettingError(f"{name.replace('_', ' ')} {value!r} must be {wanted}")
     return ExpertSettings(**given)
 

@@ -41,7 +41,7 @@ def solve(kind: ModuleType, states: Tensor, rows: Sequence[Row], labels: Sequenc
     kind.prepare(head, rows)
     targets = kind.targets(head, rows, labels)
     aims = kind.aims(targets, len(head.get_parameter("weight"))).double()
-    system = _System.of(states, aims)
+    system = System.of(states, aims)
     best: tuple[float, float, float, Tensor] | None = None
     for penalty in PENALTIES:
         left_out = system.left_out(penalty)
@@ -60,7 +60,7 @@ def solve(kind: ModuleType, states: Tensor, rows: Sequence[Row], labels: Sequenc
 
 
 @dataclass(frozen=True)
-class _System:
+class System:
     """Standardised states of all rows and the eigenvectors of their products; aims less their mean."""
 
     centre: Tensor
@@ -72,7 +72,8 @@ class _System:
     aims: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, aims: Tensor) -> "_System":
+    def of(cls, states: Tensor, aims: Tensor) -> "System":
+        """From states `(rows, inputs)` and aims `(rows, outputs)`."""
         x = states.double()
         centre = x.mean(0)
         x = x - centre
@@ -86,7 +87,7 @@ class _System:
 
     def left_out(self, penalty: float) -> Tensor:
         """What each row gets from the solution without it."""
-        shares = self.values / (self.values + self._damping(penalty))
+        shares = self.values / (self.values + self.damping(penalty))
         fitted = self.vectors @ (shares[:, None] * (self.vectors.T @ self.aims))
         # The mean is fitted too, and each row has its part in it.
         own = 1 / len(self.aims) + self.vectors.square() @ shares
@@ -95,9 +96,10 @@ class _System:
 
     def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
         """Weight `(outputs, inputs)` and bias for states as they come."""
-        rows = self.vectors / (self.values + self._damping(penalty)) @ (self.vectors.T @ self.aims)
+        rows = self.vectors / (self.values + self.damping(penalty)) @ (self.vectors.T @ self.aims)
         weight = (self.states.T @ rows).T / self.scale
         return weight.float(), (self.mean - weight @ self.centre).float()
 
-    def _damping(self, penalty: float) -> float:
+    def damping(self, penalty: float) -> float:
+        """What is added to each eigenvalue."""
         return penalty * self.values.mean().clamp_min(1e-9).item()

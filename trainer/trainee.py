@@ -164,7 +164,17 @@ class Trainee:
 
 
 def outputs(module: ExpertModule, encoding: Encoding, rows: Sequence[int]) -> Tensor:
-    """The expert's outputs for some rows, in their order, `(rows, ...)`, on the CPU."""
+    """The expert's outputs for some rows, in their order, `(rows, ...)`, on the CPU.
+
+    Args:
+        encoding: its features are those of the layers that the head reads, where it reads early ones.
+    """
+    if module.architecture.head_layers:
+        with torch.no_grad():
+            found_early: Tensor = module.head(
+                encoding.features[list(rows)].flatten(1).to(encoding.base.device)
+            )
+        return found_early.cpu()
     sizes = [encoding.sizes[row] for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from registry import Registry, combinations
-from registry.errors import StorageError
+from registry.errors import ConflictError, NotFoundError
 from registry.lineage import COMBINED, Edge, Lineage, Node
 from tests.registry.samples import BASE, add_expert, add_generation
 
@@ -163,8 +163,11 @@ def test_an_expert_combined_from_others_shows_them_and_they_show_it(filled: Regi
     ]
 
 
-def test_an_expert_cannot_be_combined_from_one_that_there_is_not(filled: Registry) -> None:
+def test_an_expert_is_combined_from_those_that_there_are_on_its_own_base_model(filled: Registry) -> None:
     before = filled.experts(all_versions=True)
-    with pytest.raises(StorageError, match="FOREIGN KEY"):
+    with pytest.raises(NotFoundError, match="There is no expert 'sst2@9': sst2 has versions 1 to 2"):
         add_expert(filled, "mixed", combined_from={"sst2@9": 1.0})
+    other = replace(BASE, fingerprint="0" * 64)
+    with pytest.raises(ConflictError, match="sst2@1 stands on another base model: combine experts of one"):
+        add_expert(filled, "mixed", base=other, combined_from={"sst2@1": 1.0})
     assert filled.experts(all_versions=True) == before

@@ -1,10 +1,11 @@
 """Adapter kinds, one module each. The contract, held by `tests/trainer/adapters/test_contract.py`:
 
-- `Config(...)`: a frozen dataclass of JSON values, `rank` among its fields; it is stored whole with the
-  expert.
+- `Config(...)`: a frozen dataclass of JSON values, `rank` among its fields where it has one; it is stored
+  whole with the expert.
 - `LEARNING_RATE`: the peak rate it trains well at, unless a person chooses another.
 - `TARGETS`: the linear layers it attaches to, by last name (`q_proj`) or, with a dot, by full name inside a
-  layer (`output.dense`); those that a base model lacks are left out.
+  layer (`output.dense`); those that a base model lacks are left out. A kind without targets has no adapters:
+  its experts are a head alone, which is solved and not trained, and reads early states.
 - `FORM`: how its adapters run, a module of `trainer.forms`.
 - `configure(*, rank, alpha, preset) -> Config`: fills what is None with the kind's defaults; unknown presets
   are refused.

@@ -32,7 +32,7 @@ def submit(
     rows = read_few(data, **columns)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
-    chosen = choose_parents(registry, experts)
+    chosen = choose_parents(registry, task, experts)
     described, content = describe(rows)
     params = {
         "rows": described,

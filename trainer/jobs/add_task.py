@@ -11,7 +11,7 @@ from trainer.data import read_task, task_name
 from trainer.jobs import describe, given, whole
 from trainer.progress import Progress
 from trainer.settings import ExpertSettings
-from trainer.tasks import refuse_other_kind
+from trainer.tasks import refuse_other_kind, refuse_unsolvable
 
 
 def submit(
@@ -35,6 +35,8 @@ def submit(
     """
     kinds.check("adapters", ExpertSettings(**(settings or {})).adapter)
     rows = read_task(data, kinds.load_all("tasks"), **columns)
+    if ExpertSettings(**(settings or {})).instant:
+        refuse_unsolvable(rows.kind)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
     described, content = describe(rows)

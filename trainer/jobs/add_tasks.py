@@ -10,7 +10,7 @@ from trainer import kinds
 from trainer.jobs import describe, restore, whole
 from trainer.progress import Progress
 from trainer.settings import ExpertSettings
-from trainer.tasks import read_tasks, refuse_other_kind
+from trainer.tasks import read_tasks, refuse_other_kind, refuse_unsolvable
 
 
 def submit(
@@ -36,6 +36,8 @@ def submit(
     asked = read_tasks(files, **columns)
     for task, rows in asked:
         refuse_other_kind(registry, task, rows.kind)
+        if ExpertSettings(**(settings or {})).instant:
+            refuse_unsolvable(rows.kind)
     described = [(task, *describe(rows)) for task, rows in asked]
     params = {
         "tasks": [{"task": task, "rows": rows} for task, rows, _ in described],

@@ -19,8 +19,7 @@ from trainer.experts import ExpertModule, described, design
 from trainer.few_rows import read_few
 from trainer.layouts import Architecture, layouts
 from trainer.moe import fitting_base, thawed
-from trainer.pipeline.freezing import AddedTask, Made, nothing_to_do
-from trainer.pipeline.making import encode_rows
+from trainer.pipeline.freezing import AddedTask, Made, encode_rows, nothing_to_do
 from trainer.pipeline.narrowing import likeliest
 from trainer.pipeline.plans import Plan
 from trainer.progress import Progress, silent
@@ -82,8 +81,8 @@ def adapt(
     gradient is taken, and the same rows and experts give the same bytes.
 
     Args:
-        experts: which may be combined, by default the newest of each task that is not retired.
-        rank: of the new expert's cores.
+        experts: which may be combined, by default the newest of each other task that is not retired.
+        rank: of the new expert's cores, at most.
         base_model: the one that the experts stand on, where it is loaded already.
         columns: `kind`, `text`, `text_pair`, `label`, `validation`, `test`: as of `add_task`.
 
@@ -126,7 +125,7 @@ def adapt_rows(
     """
     started = Moment.now()
     refuse_other_kind(registry, check_task(task), rows.kind)
-    parents = _combinable(choose_parents(registry, experts), named=experts is not None)
+    parents = _combinable(choose_parents(registry, task, experts), named=experts is not None)
     base = fitting_base(registry, parents[0].base_model, base_model, device, on_progress)
     work = _Adapting(registry, base, task, rows, parents, rank, max_length, on_progress)
     there = registry.find_expert(task=task, dataset_sha256=work.plan.digest, settings_key=work.plan.key)

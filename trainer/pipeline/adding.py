@@ -1,6 +1,6 @@
 """`add_task`: a file of rows becomes a frozen expert. `add_tasks`: several files become several."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from registry import Registry
@@ -8,13 +8,13 @@ from registry.names import check_task
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import TaskData, read_task, task_name
-from trainer.pipeline.freezing import AddedTask, Publish, nothing_to_do
+from trainer.pipeline.freezing import AddedTask, Publish
+from trainer.pipeline.instant import probe_of, publish_probe
 from trainer.pipeline.making import Making
 from trainer.pipeline.plans import TrainingPlan
 from trainer.progress import Labelled, Progress, silent
-from trainer.runs import Moment
 from trainer.settings import ExpertSettings
-from trainer.tasks import read_tasks, refuse_other_kind
+from trainer.tasks import read_tasks, refuse_other_kind, refuse_unsolvable
 from trainer.training import train_together
 
 
@@ -154,51 +154,28 @@ def add_all(
         finish: called in the transaction that publishes each expert; when it raises, nothing is published.
         guard: called before a checkpoint is written; raises when the work is somebody else's by now.
     """
+    settings = settings or ExpertSettings()
     for task, rows in asked:
         refuse_other_kind(registry, check_task(task), rows.kind)
+        if settings.instant:
+            refuse_unsolvable(rows.kind)
     if not isinstance(base_model, BaseModel):
         base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
-    plans = [
-        TrainingPlan.settle(task, rows, base_model, settings or ExpertSettings()) for task, rows in asked
-    ]
+    plans = [TrainingPlan.settle(task, rows, base_model, settings) for task, rows in asked]
+    reporters = [Labelled(on_progress, plan.task) if len(plans) > 1 else on_progress for plan in plans]
+    each = list(zip(plans, reporters, strict=True))
+    if not plans[0].architecture.targets:  # A head alone: nothing is trained.
+        return [publish_probe(registry, probe_of(plan), finish, report) for plan, report in each]
+    makings = [Making(registry, plan, guard, report) for plan, report in each]
+    if settings.instant:
+        for making in makings:
+            making.answer_meanwhile()
     if together is None:
         together = base_model.device.type == "cuda"
     found: list[AddedTask] = []
-    for group in [plans] if together else [[plan] for plan in plans]:
-        found += _add_group(registry, group, finish, guard, on_progress, label=len(plans) > 1)
+    for group in [makings] if together else [[making] for making in makings]:
+        trainees = [making.trainee() for making in group if making.there is None]
+        if trainees:
+            train_together(trainees, on_progress=on_progress if len(group) > 1 else group[0].on_progress)
+        found += [making.publish(finish) for making in group]
     return found
-
-
-def _add_group(
-    registry: Registry,
-    plans: Sequence[TrainingPlan],
-    finish: Publish,
-    guard: Callable[[], object],
-    on_progress: Progress,
-    *,
-    label: bool,
-) -> Iterator[AddedTask]:
-    """Make the experts that are not there yet, all in one training, and publish each."""
-    started = Moment.now()
-
-    def reporter(plan: TrainingPlan) -> Progress:
-        return Labelled(on_progress, plan.task) if label else on_progress
-
-    there = [
-        registry.find_expert(task=plan.task, dataset_sha256=plan.digest, settings_key=plan.key)
-        for plan in plans
-    ]
-    made = [
-        Making(registry, plan, guard, reporter(plan)) if expert is None else None
-        for plan, expert in zip(plans, there, strict=True)
-    ]
-    trainees = [one.trainee for one in made if one is not None]
-    if trainees:
-        train_together(trainees, on_progress=reporter(plans[0]) if len(plans) == 1 else on_progress)
-    for plan, expert, making in zip(plans, there, made, strict=True):
-        if making is not None:
-            yield making.publish(finish)
-        elif expert is not None:
-            known = nothing_to_do(registry, expert, plan.rows, started)
-            finish(known)
-            yield known

@@ -87,7 +87,11 @@ def _expert(
     module = thawed(registry, base, expert)
     rows = _held_out(registry, expert, split) if data is None else _trial(data, expert)
     encoding = encode(
-        base, inputs(rows), layers=(1,), max_length=module.architecture.max_length, on_progress=on_progress
+        base,
+        inputs(rows),
+        layers=module.architecture.head_layers or (1,),
+        max_length=module.architecture.max_length,
+        on_progress=on_progress,
     )
     found = outputs(module, encoding, range(len(rows)))
     metrics = module.kind.metrics(answers(module, found, rows), rows)

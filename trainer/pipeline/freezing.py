@@ -8,13 +8,15 @@ from typing import Any
 from registry import Evaluation, Expert, Registry
 from registry.records import EvaluationFacts
 from trainer.data import TaskData
-from trainer.dataset_features import keep_answers, keep_features
+from trainer.dataset_features import inputs, keep_answers, keep_features, known_features
 from trainer.described import to_json
-from trainer.encoding import Encoding
+from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import ExpertModule
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.plans import Plan
+from trainer.progress import Progress
 from trainer.runs import Moment
+from trainer.state_cache import StateCache
 from trainer.trainee import Split, answers, outputs
 
 
@@ -173,6 +175,21 @@ def _cut_finding(encoding: Encoding) -> tuple[str, ...]:
     return (
         f"{encoding.cut:,} of {len(encoding.tokens):,} texts are longer than the limit and were cut; "
         "a larger --max-length reads more of them",
+    )
+
+
+def encode_rows(registry: Registry, plan: Plan, on_progress: Progress) -> Encoding:
+    """The rows of a plan as the base model sees them: what is kept is read, the rest computed."""
+    return encode(
+        plan.base,
+        inputs(plan.rows.rows),
+        layers=early_layers(plan.architecture.first_layer),
+        max_length=plan.architecture.max_length,
+        resume_at=plan.architecture.first_layer,
+        cache=StateCache.of(registry),
+        dataset_sha256=plan.digest,
+        features=known_features(registry, plan.features),
+        on_progress=on_progress,
     )
 
 

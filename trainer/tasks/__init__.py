@@ -86,8 +86,8 @@ def refuse_unsolvable(kind: str) -> None:
     known = [name for name, module in kinds.load_all("tasks").items() if hasattr(module, "aims")]
     if kind not in known:
         raise InvalidSettingError(
-            f"rows of the kind {kind} need training: without it there are heads for {', '.join(known)}; use "
-            "add-task as it is"
+            f"rows of the kind {kind} need training, only those of {', '.join(known)} do without: "
+            "use add-task without --instant"
         )
 
 

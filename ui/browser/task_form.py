@@ -68,7 +68,13 @@ def build_settings() -> dict[str, gr.components.Component]:
         with gr.Row():
             rate = number("Learning rate (0: the adapter's own)", DEFAULTS.learning_rate, whole=False)
             head = number("Learning rate of the head", DEFAULTS.head_learning_rate, whole=False)
+    instant = gr.Checkbox(
+        DEFAULTS.instant,
+        label="Answer at once",
+        info="A head alone answers within seconds, and stays if training gives nothing better.",
+    )
     return {
+        "instant": instant,
         "epochs": epochs, "max_length": length, "seed": seed, "adapter": adapter, "preset": preset,
         "rank": rank, "alpha": alpha, "first_layer": layer, "batch_size": batch, "patience": patience,
         "learning_rate": rate, "head_learning_rate": head,

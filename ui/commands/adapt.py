@@ -21,7 +21,7 @@ from ui.group import Session, common_options, pass_session
     "--expert",
     "experts",
     multiple=True,
-    help="An expert that may be combined; repeat it [default: all but retired ones].",
+    help="An expert that may be combined; repeat it [default: all of other tasks, but retired ones].",
 )
 @click.option("--rank", type=click.IntRange(min=1), help="Rank of the new expert [default: at most 16].")
 @click.option(

@@ -21,6 +21,7 @@ SETTINGS = (
     "max_length",
     "patience",
     "seed",
+    "instant",
 )
 """Options of `add-task` that are fields of `trainer.settings.ExpertSettings` of the same name."""
 
@@ -62,6 +63,12 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
 @click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
+@click.option(
+    "--instant",
+    is_flag=True,
+    default=None,
+    help="Answer within seconds: first a head alone (kind probe), which stays if training is no better.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @detach_option
 @common_options

@@ -163,8 +163,11 @@ COMMANDS: dict[str, Callable[["Job"], list[str]]] = {
 
 
 def _options(settings: Mapping[str, Any]) -> list[str]:
-    chosen = {name: value for name, value in settings.items() if value is not None}
-    return [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", f"{value}")]
+    words = []
+    for name, value in settings.items():
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
+    return words
 
 
 def python(job: "Job") -> str:

@@ -15,7 +15,7 @@ REALISTIC = ((576, 576), (576, 192), (2048, 512), (384, 384))
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
-@pytest.fixture(params=kinds.names("adapters"))
+@pytest.fixture(params=[name for name in kinds.names("adapters") if kinds.load("adapters", name).TARGETS])
 def family(request: pytest.FixtureRequest) -> ModuleType:
     return kinds.load("adapters", request.param)
 
@@ -98,6 +98,18 @@ def test_all_forms_agree_forward_and_in_every_gradient(
 def test_it_names_a_form_and_targets(family: ModuleType) -> None:
     assert family.FORM in kinds.names("forms")
     assert family.TARGETS
+
+
+def test_one_kind_has_no_adapters_at_all() -> None:
+    """Its experts are a head alone."""
+    [name] = [name for name in kinds.names("adapters") if not kinds.load("adapters", name).TARGETS]
+    probe = kinds.load("adapters", name)
+    assert (name, probe.FORM, probe.parts(probe.configure(), 4, 3, {})) == ("probe", "none", {})
+    adapter = probe.Adapter(probe.configure(), 4, 3, torch.Generator(), "layer 0 q")
+    assert (list(adapter.parameters()), adapter.dense().shape) == ([], (4, 3))
+    assert torch.equal(adapter(torch.ones(2, 4)), torch.ones(2, 4) @ adapter.dense())
+    with pytest.raises(InvalidSettingError, match="neither rank nor alpha: leave them out"):
+        probe.configure(rank=3)
 
 
 def test_many_adapters_are_formed_at_once(family: ModuleType) -> None:

@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import AutoModel, LlamaConfig, LlamaModel
 
+from trainer.adapters import tt_lora
 from trainer.adapters.tt_lora import Adapter, Config, configure, factorise, modes
 from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule, design
@@ -154,3 +155,46 @@ def test_a_tt_lora_expert_is_exactly_a_lora_for_peft(llama: BaseModel, tiny_llam
     kept = batch.mask.bool()
     assert torch.allclose(ours[kept], theirs[kept], atol=1e-5)
     assert not torch.allclose(ours[kept], plain[kept], atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (48, 24), (30, 7)])
+@pytest.mark.parametrize("cores", [(2, 2), (3, 2), (1, 3)])
+def test_cores_come_back_from_the_update_that_they_make(
+    size: tuple[int, int], cores: tuple[int, int]
+) -> None:
+    config = tt_lora.Config(rank=3, input_cores=cores[0], output_cores=cores[1])
+    adapter = tt_lora.Adapter(config, *size, torch.Generator().manual_seed(0), "a layer")
+    generator = torch.Generator().manual_seed(1)
+    stacked = {
+        name: torch.randn(4, *value.shape, generator=generator)
+        for name, value in adapter.state_dict().items()
+    }
+    parts = tt_lora.parts(config, *size, stacked)
+    wanted = parts["a"] @ parts["b"]
+    for rank, alpha in ((3, 4.0), (5, 0.5)):
+        own = tt_lora.Config(rank=rank, alpha=alpha, input_cores=cores[0], output_cores=cores[1])
+        found = tt_lora.values(own, *size, parts)
+        shapes = tt_lora.Adapter(own, *size, torch.Generator(), "a layer").state_dict()
+        assert {name: (4, *value.shape) for name, value in shapes.items()} == {
+            name: tuple(value.shape) for name, value in found.items()
+        }
+        again = tt_lora.parts(own, *size, found)
+        assert torch.allclose(again["a"] @ again["b"], wanted, atol=1e-4 * wanted.abs().max().item())
+
+
+def test_rounding_loses_no_more_than_the_bound_of_tt_svd() -> None:
+    """The squares of what is cut between the modes, added up."""
+    generator = torch.Generator().manual_seed(0)
+    parts = {"a": torch.randn(24, 6, generator=generator), "b": torch.randn(6, 12, generator=generator)}
+    wanted = (parts["a"] @ parts["b"]).double()
+    config = tt_lora.Config(rank=3)
+    ins, outs = tt_lora.modes(config, 24, 12)
+    tensor = wanted.reshape(*ins[::-1], *outs).permute(1, 0, 2, 3)
+    bound = sum(
+        torch.linalg.svdvals(tensor.reshape(math.prod(tensor.shape[:place]), -1))[3:].square().sum()
+        for place in (1, 2, 3)
+    )
+    again = tt_lora.parts(config, 24, 12, tt_lora.values(config, 24, 12, parts))
+    lost = (again["a"] @ again["b"] - wanted).square().sum()
+    best = torch.linalg.svdvals(wanted)[3:].square().sum()
+    assert best <= lost <= bound * (1 + 1e-5)

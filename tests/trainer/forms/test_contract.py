@@ -10,7 +10,8 @@ from torch.nn import functional
 from trainer import kinds
 from trainer.forms import Parts
 
-FAMILIES = {name: kinds.load("adapters", name) for name in kinds.names("adapters")}
+EVERY = {name: kinds.load("adapters", name) for name in kinds.names("adapters")}
+FAMILIES = {name: family for name, family in EVERY.items() if family.TARGETS}
 ROWS, LENGTH, INPUTS, OUTPUTS = 3, 4, 12, 8
 
 
@@ -43,7 +44,20 @@ def apply(family: ModuleType, x: Tensor, output: Tensor, parts: Parts) -> Tensor
 
 
 def test_every_form_has_a_family() -> None:
-    assert {family.FORM for family in FAMILIES.values()} == set(kinds.names("forms"))
+    assert {family.FORM for family in EVERY.values()} == set(kinds.names("forms"))
+
+
+@torch.no_grad()
+def test_the_weighted_sum_of_updates_is_an_update(family: ModuleType) -> None:
+    combine = getattr(kinds.load("forms", family.FORM), "combine", None)
+    if combine is None:
+        pytest.skip(f"updates of the form {family.FORM} do not add up")
+    x, output = given()
+    each = [parts(family, seed) for seed in range(3)]
+    weights = [1.0, -0.5, 2.0]
+    summed = apply(family, x, output, combine(each, weights)) - output
+    apart = [w * (apply(family, x, output, own) - output) for own, w in zip(each, weights, strict=True)]
+    assert torch.allclose(summed, torch.stack(apart).sum(0), atol=1e-4)
 
 
 @torch.no_grad()

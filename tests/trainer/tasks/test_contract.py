@@ -10,6 +10,7 @@ from tests.trainer.tasks.samples import FILES, write
 from trainer import kinds
 from trainer.data import TaskData, read_task
 from trainer.inputs import Input
+from trainer.solving import solve
 from trainer.spans import by_input
 
 HIDDEN = 8
@@ -114,6 +115,24 @@ def test_gradient_steps_on_its_loss_lead_to_the_right_answers(family: ModuleType
     assert next(iter(metrics)) == family.METRIC
     assert metrics[family.METRIC] > 0.99
     assert min(family.credits(said, rows)) > 0.9
+
+
+def test_a_head_that_is_solved_tells_what_states_tell(family: ModuleType, data: TaskData) -> None:
+    if not hasattr(family, "aims"):
+        pytest.skip("its heads have no closed form")
+    rows = list(data.rows)
+    generator = torch.Generator().manual_seed(0)
+    targets = family.targets(family.head(1, data.labels), rows, data.labels)
+    outputs = len(family.head(1, data.labels).weight)
+    told = family.aims(targets, outputs).float()
+    assert told.shape == (len(rows), outputs)
+    states = torch.cat([told, torch.randn(len(rows), 5, generator=generator)], 1)
+    found = solve(family, states, rows, data.labels)
+    noise = solve(family, torch.randn(len(rows), 5, generator=generator), rows, data.labels)
+    assert found.loss < noise.loss / 2
+    given = family.answers(found.head, found.left_out, data.labels, [row.input for row in rows])
+    metrics = family.metrics([one.label for one in given], rows)
+    assert metrics[family.METRIC] > 0.95
 
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_rows(family: ModuleType, data: TaskData) -> None:
