@@ -1,0 +1,188 @@
+"""Tasks that no expert was made for, from a few rows: `adapt` beside an expert trained on the same rows.
+
+    python -m benchmarks.unseen [--data FOLDER] [--home HOME] [--tasks ...] [--seeds 0 1 2] [--rows 32]
+                                [--test-rows 300] [--base-model NAME] [--known ...] [--known-rows 1000]
+                                [--scratch-epochs N] [--work DIR] [--json]
+
+`FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`. `HOME` has
+experts of other tasks and is only copied; without it experts of the `--known` tasks are trained first. For
+each task and seed `--rows` rows are drawn, label by label in turn, and three ways are tried on them:
+
+- `adapt`: what `registry adapt` makes of them, with the base model loaded anew; its time is the whole call.
+- `scratch`: what `registry add-task` makes of them, in a home of its own.
+- `head`: a head solved on the bare base model, as `adapt` solves it, without any expert.
+
+Test rows are read only to report. `--rows 16 --test-rows 40 --seeds 0 --tasks snli --known sst2 trec
+--known-rows 100` is a small run.
+"""
+
+import argparse
+import csv
+import json
+import random
+import shutil
+from collections import defaultdict
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from benchmarks import measure
+from benchmarks.samples import sample
+from registry import Registry
+from registry.database import migrate
+from trainer import kinds
+from trainer.base_model import BaseModel
+from trainer.combining import final_states
+from trainer.data import Row, read_task
+from trainer.dataset_features import inputs
+from trainer.encoding import encode
+from trainer.moe import MoE
+from trainer.pipeline import ExpertSettings, adapt, add_task
+from trainer.solving import solve
+
+TASKS = ("customer_reviews", "dailydialog_act", "qqp", "search_snippets", "snli")
+KNOWN = ("ag_news", "cola", "mrpc", "sick", "sst2", "trec")
+
+
+def main() -> None:
+    """Measure every task and seed, and print the report."""
+    options = arguments()
+    measure.set_threads(options.threads)
+    base = BaseModel.load(options.base_model)
+    home = options.home or known_home(base, options)
+    report = measure.Report("unseen tasks")
+    found = [run(base, home, task, seed, options) for task in options.tasks for seed in options.seeds]
+    for task in options.tasks:
+        own = [one for one in found if one["task"] == task]
+        columns = ("adapt", "scratch", "head", "left_out", "seconds", "scratch_seconds")
+        spreads = {name: measure.spread([one[name] for one in own]) for name in columns}
+        won = sum(one["adapt"] > one["scratch"] for one in own)
+        parents = "; ".join(one["combined_from"] for one in own)
+        report.table.append(
+            {"task": task, "labels": own[0]["labels"], **spreads, "won": won, "combined from": parents}
+        )
+        gained = [one["adapt"] - one["scratch"] for one in own]
+        report.ratios[f"{task}: adapt less scratch"] = measure.spread(gained).median
+    report.ratios["tasks on which adapt is better in the middle"] = sum(
+        value is not None and value > 0 for value in report.ratios.values()
+    )
+    report.ratios["longest adapt, seconds"] = max(one["seconds"] for one in found)
+    report.notes.append(
+        f"{options.base_model}; {options.rows} rows, of which a tenth each is set aside; accuracy on "
+        f"{options.test_rows} test rows; seeds {', '.join(map(str, options.seeds))}; median and quartiles."
+    )
+    report.show(as_json=options.json)
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = measure.parser(__doc__)
+    measure.add_data(parser)
+    parser.add_argument("--home", type=Path, help="a home with experts of other tasks; it is copied")
+    parser.add_argument("--base-model", default="smollm2-135m")
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--test-rows", type=int, default=300)
+    parser.add_argument("--known", nargs="+", default=KNOWN, help="tasks to train experts of, without --home")
+    parser.add_argument("--known-rows", type=int, default=1000)
+    parser.add_argument("--scratch-epochs", type=int, help="of the trained expert [default: add-task's]")
+    return parser.parse_args()
+
+
+def known_home(base: BaseModel, options: argparse.Namespace) -> Path:
+    """A home with an expert of each known task; a second call finds it."""
+    home: Path = options.work / "unseen" / f"known-{options.known_rows}"
+    with Registry(home) as registry:
+        for task in options.known:
+            rows = sample(
+                options.data / task / "train.csv", options.known_rows, home / "rows" / f"{task}.csv"
+            )
+            added = add_task(registry, rows, name=task, base_model=base)
+            measure.tell(json.dumps({"known": added.expert.name, **added.metrics["test"]}))
+    return home
+
+
+def run(base: BaseModel, home: Path, task: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One task and seed: all three ways."""
+    folder = options.work / "unseen" / f"{task}-{seed}-{options.rows}"
+    shutil.rmtree(folder, ignore_errors=True)
+    source = options.data / task
+    few = draw(source / "train.csv", options.rows, folder / f"{task}.csv", seed)
+    paths = (source / f"{name}.csv" for name in ("test", "validation"))
+    path = next(path for path in paths if path.exists())
+    every = read_task(path, kinds.load_all("tasks"), validation=None, test=None).rows
+    test = sorted(random.Random(0).sample(range(len(every)), min(options.test_rows, len(every))))
+    held_out = [every[place] for place in test]
+    shutil.copytree(home, folder / "home")
+    migrate(folder / "home")
+    with Registry(folder / "home") as registry, Registry(folder / "scratch") as own:
+        adapted = adapt(registry, few, device=str(base.device))
+        trained = add_task(
+            own, few, base_model=base, settings=ExpertSettings(epochs=options.scratch_epochs, seed=seed)
+        )
+        found = {
+            "task": task,
+            "seed": seed,
+            "labels": len(adapted.expert.labels),
+            "adapt": accuracy(registry, adapted.expert.name, base, held_out),
+            "scratch": accuracy(own, trained.expert.name, base, held_out),
+            "head": head_alone(base, few, held_out),
+            "left_out": adapted.details["left_out"]["accuracy"],
+            "base_alone": adapted.details["base_alone"]["accuracy"],
+            "tried": adapted.details["tried"],
+            "rounding_error": adapted.details["rounding_error"],
+            "combined_from": " + ".join(f"{w:g} {name}" for name, w in adapted.combined_from.items()) or "-",
+            "seconds": adapted.added.seconds,
+            "scratch_seconds": trained.seconds,
+        }
+    measure.tell(json.dumps(found))
+    return found
+
+
+def draw(path: Path, count: int, target: Path, seed: int) -> Path:
+    """A file with so many rows, drawn label by label in turn."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *body = csv.reader(file)
+    random.Random(seed).shuffle(body)
+    by_label: dict[str, list[list[str]]] = defaultdict(list)
+    for row in body:
+        by_label[row[header.index("label")]].append(row)
+    turns = chain.from_iterable(zip_longest(*(by_label[label] for label in sorted(by_label))))
+    chosen = [row for row in turns if row is not None][:count]
+    target.parent.mkdir(parents=True)
+    with target.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *chosen])
+    return target
+
+
+def accuracy(registry: Registry, name: str, base: BaseModel, rows: list[Row]) -> float:
+    """The share of rows that an expert answers rightly."""
+    expert = registry.expert(name)
+    answers = MoE.load(registry, expert=name, base=base).predict(inputs(rows))
+    return score(expert.kind, [one.label for one in answers], rows)
+
+
+def head_alone(base: BaseModel, few: Path, rows: list[Row]) -> float:
+    """The same of a head that is solved on the bare base model."""
+    data = read_task(few, kinds.load_all("tasks"))
+    kind, train = kinds.load("tasks", data.kind), data.split("train")
+    states = []
+    for each in (train, rows):
+        encoding = encode(base, inputs(each), layers=(1,), max_length=ExpertSettings.max_length)
+        states.append(final_states(encoding, range(len(each)), {}))
+    solved = [solve(kind, states[0][:, pooling], train, data.labels) for pooling in (0, 1)]
+    pooling = min((0, 1), key=lambda one: solved[one].loss)
+    head = solved[pooling].head
+    answers = kind.answers(head, head(states[1][:, pooling]), data.labels, inputs(rows))
+    return score(data.kind, [one.label for one in answers], rows)
+
+
+def score(kind: str, answers: list[str], rows: list[Row]) -> float:
+    """The score that counts."""
+    module = kinds.load("tasks", kind)
+    return float(module.metrics(answers, rows)[module.METRIC])
+
+
+if __name__ == "__main__":
+    main()
