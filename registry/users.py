@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from registry import passwords, schema
+from registry import logins, passwords
 from registry.columns import NOW
 from registry.database import Database
 from registry.errors import ConflictError, InvalidSettingError, not_found
@@ -17,7 +17,7 @@ from registry.errors import ConflictError, InvalidSettingError, not_found
 SESSION = 7 * 24 * 3600.0
 """Seconds after which somebody who has logged in has to do so again."""
 
-_users, _sessions, _tokens = schema.users, schema.sessions, schema.tokens
+_users, _sessions, _tokens = logins.users, logins.sessions, logins.tokens
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
