@@ -18,7 +18,6 @@ from trainer.encoding import Encoding
 from trainer.experts import ExpertModule, described, design
 from trainer.few_rows import read_few
 from trainer.layouts import Architecture, layouts
-from trainer.moe import fitting_base, thawed
 from trainer.pipeline.freezing import AddedTask, Made, encode_rows, nothing_to_do
 from trainer.pipeline.narrowing import likeliest
 from trainer.pipeline.plans import Plan
@@ -27,6 +26,7 @@ from trainer.runs import Moment
 from trainer.selection import choose_parents
 from trainer.settings import ExpertSettings, key
 from trainer.tasks import refuse_other_kind
+from trainer.thawing import fitting_base, thawed
 
 EFFORT = 2.4e12
 """Parameters that tokens go through in all tries together: half a minute on two cores. The same whatever the

@@ -17,8 +17,8 @@ from trainer.base_model import BaseModel
 from trainer.combining import add_up, rounded
 from trainer.experts import described
 from trainer.layouts import layouts
-from trainer.moe import thawed
 from trainer.pipeline import Adapted
+from trainer.thawing import thawed
 
 FEW = [(f"{text} So it was.", label) for text, label in mood_rows()[::2]]
 
