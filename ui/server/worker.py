@@ -19,6 +19,9 @@ SOONEST, LATEST = 1.0, 60.0
 """Seconds before a worker that ended is started anew: doubled each time, until it ran for a while."""
 LEAVING = 40.0
 """Seconds that a worker gets to leave its job in good order."""
+POLITE = 5
+"""By how much its work comes after the server's: who waits for a page waits in front of it, training takes
+minutes anyway."""
 
 
 class Companion:
@@ -76,6 +79,8 @@ def work(home: Path) -> None:
     from registry import Registry
     from trainer.worker import Worker
 
+    if hasattr(os, "nice"):
+        os.nice(POLITE)
     with (
         Registry(home) as registry,
         Worker(registry, executor=waiting.executor(), on_trouble=_say) as worker,
