@@ -48,6 +48,7 @@ def components() -> tuple[list[gr.components.Component], Mixed]:
         alt_text="Heat map of where test rows were sent; the list below tells the same in words",
         interactive=False,
         buttons=[],
+        elem_classes="labelled",
     )
     heat.watermark = None  # Gradio's own, which is empty, makes it warn of every SVG.
     choice = gr.Dropdown([], label="Mixed up: choose whose texts to read", value=None)

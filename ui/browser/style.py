@@ -10,6 +10,7 @@ CSS = """
 }
 .gradio-container input::placeholder, .gradio-container textarea::placeholder { opacity: 1; }
 .matplotlib { overflow-x: auto; padding: 4px; }
+.labelled .image-container { padding-top: 28px; }
 .drawn { overflow: auto; max-height: 640px; border: 1px solid var(--border-color-primary); }
 .drawn svg { display: block; max-width: none; margin: 0 auto; }
 .drawn a { text-decoration: none; }
