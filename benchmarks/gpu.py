@@ -124,17 +124,19 @@ def batch_of(base: BaseModel, count: int, length: int) -> Batch:
 
 
 class ByAdapter(Visitor):
-    """Adds each place's update by calling its adapter in the way to be measured."""
+    """Calls each place's adapter in the way to be measured."""
 
     def __init__(
-        self, adapters: Mapping[tuple[int, str], tt_lora.Adapter], update: Callable[[Any, Tensor], Tensor]
+        self,
+        adapters: Mapping[tuple[int, str], tt_lora.Adapter],
+        updated: Callable[[Any, Tensor, Tensor], Tensor],
     ) -> None:
-        self.adapters, self.update = adapters, update
+        self.adapters, self.updated = adapters, updated
 
     def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
         """The output with the update."""
         adapter = self.adapters.get((layer, module))
-        return None if adapter is None else output + self.update(adapter, x)
+        return None if adapter is None else self.updated(adapter, x, output)
 
 
 def paper_adapters(base: BaseModel) -> dict[tuple[int, str], tt_lora.Adapter]:
@@ -186,8 +188,8 @@ def latency(base: BaseModel, options: argparse.Namespace, report: measure.Report
     forms: dict[str, Visitor | None] = {
         "bare": None,
         "factors": Alone(low_rank, parts),
-        "contraction": ByAdapter(adapters, lambda adapter, x: adapter(x)),
-        "reconstruction": ByAdapter(adapters, lambda adapter, x: x @ adapter.dense()),
+        "contraction": ByAdapter(adapters, lambda adapter, x, output: adapter(x, output)),
+        "reconstruction": ByAdapter(adapters, lambda adapter, x, output: output + x @ adapter.dense()),
     }
     with halved(base):
         for count in options.batches:

@@ -25,6 +25,8 @@ from registry.errors import NotFoundError
 LEARNING_RATE = 1e-2
 TARGETS = ("q_proj", "v_proj", "query", "value")
 FORM = "low_rank"
+LINEAR = True
+LOOKS = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ disturb each other.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,11 +116,21 @@ class BaseModel:
             if name in names or name.rsplit(".", 1)[-1] in names
         }
         if not chosen:
-            known = sorted({name.rsplit(".", 1)[-1] for name in self._linear})
+            last = Counter(name.rsplit(".", 1)[-1] for name in self._linear)
+            # A name that several of them end with is told in full.
+            known = sorted(
+                name if last[end] > 1 else end for name in self._linear for end in (name.rsplit(".", 1)[-1],)
+            )
             raise NotFoundError(
                 f"no linear layer called {', '.join(names)}; this model has {', '.join(known)}"
             )
         return chosen
+
+    def weight(self, layer: int, module: str) -> Tensor:
+        """The weight of the linear layer called `module` inside a layer, `(inputs, outputs)`."""
+        linear = self.model.get_submodule(f"{self.stack_name}.{layer}.{module}")
+        assert isinstance(linear, nn.Linear)
+        return linear.weight.T
 
     def tokenize(self, texts: Sequence[Text], max_length: int) -> list[Tokens]:
         """Token ids of each text, cut at `max_length` tokens. An empty text becomes one end token."""

@@ -126,13 +126,14 @@ def _pace(registry: Registry, expert: Expert) -> float | None:
 
 
 def _same_shape(expert: Expert, data: TaskData, settings: ExpertSettings) -> bool:
-    family = kinds.load("adapters", settings.adapter)
-    wanted = family.configure(rank=settings.rank, alpha=settings.alpha, preset=settings.preset)
+    wanted = settings.shape()
+    targets = settings.targets or kinds.load("adapters", settings.adapter).TARGETS
     shape = expert.config.get("architecture", {})
     return (
         expert.adapter == settings.adapter
         and expert.kind == data.kind
         and shape.get("adapter_config") == asdict(wanted)
+        and shape.get("targets", [*targets]) == [*targets]
         and settings.first_layer in (None, shape.get("first_layer"))
     )
 
@@ -151,9 +152,9 @@ def _counted(seen: Outline, data: TaskData, settings: ExpertSettings) -> int:
     from trainer.base_model import default_first_layer
 
     family = kinds.load("adapters", settings.adapter)
-    config = family.configure(rank=settings.rank, alpha=settings.alpha, preset=settings.preset)
     first = default_first_layer(seen.layers) if settings.first_layer is None else settings.first_layer
-    sizes = Counter(seen.targets(family.TARGETS, first))
+    sizes = Counter(seen.targets(settings.targets or family.TARGETS, first))
+    config = settings.shape(sizes)
     adapters = sum(
         times * _numbers(family.Adapter(config, *size, torch.Generator(), "the base model"))
         for size, times in sizes.items()

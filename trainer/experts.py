@@ -29,6 +29,7 @@ from trainer.layouts import (
     layouts,
     stack_layers,
 )
+from trainer.shapes import config_from
 from trainer.spans import by_input
 from trainer.visitors import Visitor, pool
 
@@ -45,15 +46,26 @@ def design(
     first_layer: int | None,
     max_length: int,
     targets: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Architecture:
     """Settle what was left open by the settings, for one base model.
 
     Raises:
-        NotFoundError: unknown adapter kind or preset.
-        InvalidSettingError: a first layer outside the model.
+        NotFoundError: unknown adapter kind or preset, or no target that the base model has.
+        InvalidSettingError: a first layer outside the model, or an option that does not fit.
     """
     family = kinds.load("adapters", adapter)
-    config = family.configure(rank=rank, alpha=alpha, preset=preset)
+    if targets and not family.TARGETS:
+        raise InvalidSettingError(f"{adapter} adapts no linear layers: leave targets out")
+    names = tuple(family.TARGETS if targets is None else targets)
+    config = config_from(
+        adapter,
+        rank=rank,
+        alpha=alpha,
+        preset=preset,
+        options=options,
+        sizes=base.targets(names).values() if names else (),
+    )
     layer = default_first_layer(base.layers) if first_layer is None else first_layer
     if not 1 <= layer < base.layers:
         raise InvalidSettingError(
@@ -64,7 +76,7 @@ def design(
         task_kind=task_kind,
         adapter=adapter,
         adapter_config=asdict(config),
-        targets=tuple(family.TARGETS if targets is None else targets),
+        targets=names,
         # Without adapters, what the states become further on is the same for every task.
         head_layers=() if family.TARGETS else early_layers(layer),
         first_layer=layer,
@@ -179,10 +191,11 @@ def _start(base: BaseModel, architecture: Architecture, seed: int) -> dict[str, 
     generator = torch.Generator().manual_seed(seed)
     made: dict[str, list[Tensor]] = {}
     for layer in range(architecture.first_layer, base.layers):
-        for module, size in base.targets(architecture.targets).items():
-            adapter = family.Adapter(config, *size, generator, f"layer {layer} {module}")
-            for name, value in adapter.state_dict().items():
-                made.setdefault(f"adapter.{module}.{name}", []).append(value)
+        for one in layouts(base, architecture):
+            name = f"layer {layer} {one.module}"
+            adapter = family.Adapter(config, one.inputs, one.outputs, generator, name)
+            for value, start in adapter.state_dict().items():
+                made.setdefault(one.file_name(value), []).append(start)
     return {name: torch.stack(values) for name, values in made.items()}
 
 

@@ -2,13 +2,14 @@
 model."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from registry.canonical import canonical_json
 from registry.errors import InvalidSettingError
 from trainer import kinds
+from trainer.shapes import config_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class ExpertSettings:
     first_layer: int | None = None
     """The first layer that experts adapt and the one where one-pass routing reads; 27 % of the depth by
     default."""
+    targets: tuple[str, ...] | None = None
+    """The linear layers that are adapted, by last name (`q_proj`) or by full name inside a layer
+    (`output.dense`); by default those of the adapter kind."""
+    options: Mapping[str, Any] | None = None
+    """Fields of the adapter kind's own `Config`, by name: such as the modes of a tensor train."""
     max_length: int = 128
     """Tokens read of a text; what is beyond is cut, and said so."""
     epochs: int | None = None
@@ -65,6 +71,17 @@ class ExpertSettings:
         if not 0 <= self.seed < 2**31:
             raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
 
+    def shape(self, sizes: Iterable[tuple[int, int]] | None = None) -> Any:
+        """The adapter kind's own settings; sizes: see `trainer.shapes`."""
+        return config_from(
+            self.adapter,
+            rank=self.rank,
+            alpha=self.alpha,
+            preset=self.preset,
+            options=self.options,
+            sizes=sizes,
+        )
+
     def training(self, rows: int) -> TrainingSettings:
         """Settled for a number of training rows."""
         family = kinds.load("adapters", self.adapter)
@@ -81,13 +98,19 @@ class ExpertSettings:
 def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
     """Settings from outside, such as a form or an API: names and types are checked too.
 
+    Targets may also be a text, with commas between them, and options a text of `name=value`, with semicolons.
+
     Raises:
         InvalidSettingError: an unknown name, a value of another type or out of range.
     """
     hints = get_type_hints(ExpertSettings)
+    found = dict(given)
     for name, value in given.items():
         if name not in hints:
             raise InvalidSettingError(f"there is no setting {name!r}; known: {', '.join(hints)}")
+        if name in _READ:
+            found[name] = None if value is None else _READ[name](value)
+            continue
         allowed = get_args(hints[name]) or (hints[name],)
         if float in allowed:
             allowed = (*allowed, int)
@@ -95,7 +118,47 @@ def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
             words = {bool: "true or false", str: "a text", float: "a number", int: "a whole number"}
             wanted = next(said for kind, said in words.items() if kind in allowed)
             raise InvalidSettingError(f"{name.replace('_', ' ')} {value!r} must be {wanted}")
-    return ExpertSettings(**given)
+    return ExpertSettings(**found)
+
+
+def targets_of(given: Any) -> tuple[str, ...]:
+    """Names of linear layers, from a list or from a text with commas between them.
+
+    Raises:
+        InvalidSettingError: no name, or something else than texts.
+    """
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InvalidSettingError(f"targets {given!r} must be names of linear layers, such as q_proj,v_proj")
+    found = tuple(dict.fromkeys(name.strip() for name in names))
+    if not found or "" in found:
+        raise InvalidSettingError(f"targets {given!r} hold an empty name: write them as in q_proj,v_proj")
+    return found
+
+
+def options_of(given: Any) -> dict[str, Any]:
+    """Options of an adapter kind by name, from a mapping or from a text `name=value; name=value`.
+
+    Raises:
+        InvalidSettingError: something else, or a name twice.
+    """
+    if not isinstance(given, str):
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise InvalidSettingError(f"options {given!r} must be name=value, such as block=8")
+        return dict(given)
+    found: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in given.split(";"))):
+        name, sign, value = (word.strip() for word in part.partition("="))
+        if not (name and sign and value):
+            raise InvalidSettingError(f"option {part!r} must be name=value, such as block=8")
+        if name in found:
+            raise InvalidSettingError(f"option {name} is given twice: choose one of the values")
+        found[name] = value
+    return found
+
+
+_READ = {"targets": targets_of, "options": options_of}
+"""Settings that are no single value, and how to read them."""
 
 
 def default_epochs(rows: int) -> int:

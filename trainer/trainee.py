@@ -131,11 +131,15 @@ class Trainee:
     def next_batch(self) -> list[int]:
         """Places in the training split of the next step's rows."""
         epoch, number = divmod(self.state.step, self.pace.steps_per_epoch)
+        return self.batches(epoch)[number]
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch, in their order: places in the training split."""
         if self._batches[0] != epoch:
             generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + epoch)
             sizes = [self.encoding.sizes[row] for row in self.training.rows]
             self._batches = epoch, shuffled_by_length(sizes, self.settings.batch_size, generator)
-        return self._batches[1][number]
+        return self._batches[1]
 
     def loss(self, final: Tensor, mask: Tensor, places: Sequence[int]) -> Tensor:
         """The mean loss over the rows at some places, given their final states."""

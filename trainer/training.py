@@ -14,6 +14,7 @@ from trainer import allocator, denormals
 from trainer.batching import lacks_memory
 from trainer.encoding import final_states
 from trainer.forming import Together
+from trainer.looks import look
 from trainer.progress import Progress, Stopped, draw, silent
 from trainer.trainee import Trainee, TrainingState
 
@@ -48,6 +49,8 @@ def train_together(
     """Train experts of one design on one base model, a batch of each in every step; otherwise as `train`."""
     saved_at, parts, total = time.monotonic(), 1, sum(trainee.pace.rows for trainee in trainees)
     _draw(on_progress, trainees)
+    for trainee in trainees:
+        look(trainee, on_progress)
     while active := [trainee for trainee in trainees if not trainee.ended]:
         parts = _step(active, parts)
         ended = [trainee for trainee in active if trainee.at_epoch_end]

@@ -14,6 +14,8 @@ from trainer.adapters import ATTENTION
 LEARNING_RATE = 1e-3
 TARGETS = ATTENTION
 FORM = "low_rank"
+LINEAR = True
+LOOKS = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +61,9 @@ class Adapter(nn.Module):
         nn.init.uniform_(self.a, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
         self.b = nn.Parameter(torch.zeros(config.rank, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The update of `x (..., inputs)`."""
-        return self.scale * (x @ self.a @ self.b)
+    def forward(self, x: Tensor, output: Tensor) -> Tensor:
+        """The output of a layer with the update added."""
+        return output + self.scale * (x @ self.a @ self.b)
 
     def dense(self) -> Tensor:
         """The update as a matrix `(inputs, outputs)`."""

@@ -9,9 +9,10 @@ the form in which it trains and runs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,61 @@ from trainer.adapters import ATTENTION
 LEARNING_RATE = 3e-3
 TARGETS = ATTENTION
 FORM = "low_rank"
+LINEAR = True
+LOOKS = 0
+
+MOST_CORES = 12
+"""Of the inputs, and of the outputs: letters enough to write their contraction down."""
+
+
+def read_shapes(given: Any, sizes: Collection[tuple[int, int]] | None) -> dict[str, list[list[int]]]:
+    """Modes by the size of their layer, from a mapping like that of `Config.shapes` or from a text: input
+    modes, a colon, output modes; a space before those of layers of another size.
+
+    >>> read_shapes("24,24:24,24 32,18:16,12", None)
+    {'576x576': [[24, 24], [24, 24]], '576x192': [[32, 18], [16, 12]]}
+
+    Raises:
+        InvalidSettingError: something else, or modes whose products are not the sizes of a layer.
+    """
+    read = _modes_in_words(given) if isinstance(given, str) else given
+    found: dict[str, list[list[int]]] = {}
+    listed = read.values() if isinstance(read, Mapping) else read
+    for pair in listed if isinstance(listed, Iterable) else ():
+        if not _is_modes(pair):
+            raise InvalidSettingError(f"modes {pair} must be two lists of whole numbers above 0: {_EXAMPLE}")
+        inputs, outputs = (math.prod(side) for side in pair)
+        if sizes is not None and (inputs, outputs) not in sizes:
+            written = ":".join(",".join(map(str, side)) for side in pair)
+            there = ", ".join(f"{one} -> {other}" for one, other in sorted(sizes))
+            raise InvalidSettingError(
+                f"modes {written} are for a layer {inputs} -> {outputs}; those to be adapted are {there}"
+            )
+        found[f"{inputs}x{outputs}"] = [[*side] for side in pair]
+    if not found or (isinstance(read, Mapping) and {*read} != {*found}):
+        raise InvalidSettingError(f"shapes {given!r} must be modes by the size of their layer: {_EXAMPLE}")
+    return found
+
+
+_EXAMPLE = "24,24:16,12 for layers 576 -> 192"
+
+
+def _modes_in_words(text: str) -> list[Any]:
+    try:
+        return [
+            [[int(mode) for mode in side.split(",")] for side in pair.split(":")] for pair in text.split()
+        ]
+    except ValueError:
+        raise InvalidSettingError(f"modes {text!r} must be whole numbers: {_EXAMPLE}") from None
+
+
+def _is_modes(pair: Any) -> bool:
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(side, list | tuple) and side for side in pair)
+        and all(type(mode) is int and mode > 0 for side in pair for mode in side)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +91,17 @@ class Config:
     """Multiplies the update; not divided by the rank (section 3)."""
     input_cores: int = 2
     output_cores: int = 2
-    shapes: dict[str, list[list[int]]] | None = None
+    shapes: dict[str, list[list[int]]] | None = field(default=None, metadata={"read": read_shapes})
     """Fixed modes `[[inputs...], [outputs...]]` by `inputs x outputs`; sizes not listed are factorised
     automatically."""
     zero_start: bool = True
     """The last core starts at zero, so that an untrained expert equals the base model."""
+
+    def __post_init__(self) -> None:
+        """Refuse trains without cores."""
+        for name in ("input_cores", "output_cores"):
+            if not 1 <= getattr(self, name) <= MOST_CORES:
+                raise InvalidSettingError(f"{name}={getattr(self, name)} must be from 1 to {MOST_CORES}")
 
 
 PRESETS = {
@@ -186,8 +248,9 @@ class Adapter(nn.Module):
         start = _scaled_start if config.zero_start else _unit_norm_start
         self.cores = nn.ParameterList(start(shapes, len(self.input_modes), generator))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The update of `x (..., inputs)`, by contracting it with one core after the other (section 3.2)."""
+    def forward(self, x: Tensor, output: Tensor) -> Tensor:
+        """The output of a layer with the update added: `x` contracted with one core after the other (section
+        3.2)."""
         batch = x.shape[:-1]
         # (rows, 1, m_p, ..., m_1): the last axis is the first input mode.
         state = x.reshape(math.prod(batch), 1, *self.input_modes[::-1])
@@ -195,7 +258,7 @@ class Adapter(nn.Module):
             state = torch.einsum("br...m,rmp->bp...", state, core)
         for core in self.cores[len(self.input_modes) :]:
             state = torch.einsum("br...,rnp->bp...n", state, core)
-        return self.config.alpha * state.reshape(*batch, math.prod(self.output_modes))
+        return output + self.config.alpha * state.reshape(*batch, math.prod(self.output_modes))
 
     def dense(self) -> Tensor:
         """The update as a matrix `(inputs, outputs)`."""

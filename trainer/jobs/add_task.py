@@ -10,7 +10,7 @@ from trainer import kinds
 from trainer.data import read_task, task_name
 from trainer.jobs import describe, given, whole
 from trainer.progress import Progress
-from trainer.settings import ExpertSettings
+from trainer.settings import settings_of
 from trainer.tasks import refuse_other_kind, refuse_unsolvable
 
 
@@ -33,9 +33,9 @@ def submit(
     Raises:
         DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_task`.
     """
-    kinds.check("adapters", ExpertSettings(**(settings or {})).adapter)
+    kinds.check("adapters", settings_of(settings or {}).adapter)
     rows = read_task(data, kinds.load_all("tasks"), **columns)
-    if ExpertSettings(**(settings or {})).instant:
+    if settings_of(settings or {}).instant:
         refuse_unsolvable(rows.kind)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
@@ -70,7 +70,7 @@ def run(
         asked["task"],
         given(registry, job),
         base_model=asked["base_model"],
-        settings=ExpertSettings(**asked["settings"]),
+        settings=settings_of(asked["settings"]),
         device=asked["device"],
         on_progress=on_progress,
         finish=lambda added: finish(added.as_json()),

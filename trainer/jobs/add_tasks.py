@@ -9,7 +9,7 @@ from registry import Job, Registry
 from trainer import kinds
 from trainer.jobs import describe, restore, whole
 from trainer.progress import Progress
-from trainer.settings import ExpertSettings
+from trainer.settings import settings_of
 from trainer.tasks import read_tasks, refuse_other_kind, refuse_unsolvable
 
 
@@ -32,11 +32,11 @@ def submit(
     Raises:
         DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_tasks`.
     """
-    kinds.check("adapters", ExpertSettings(**(settings or {})).adapter)
+    kinds.check("adapters", settings_of(settings or {}).adapter)
     asked = read_tasks(files, **columns)
     for task, rows in asked:
         refuse_other_kind(registry, task, rows.kind)
-        if ExpertSettings(**(settings or {})).instant:
+        if settings_of(settings or {}).instant:
             refuse_unsolvable(rows.kind)
     described = [(task, *describe(rows)) for task, rows in asked]
     params = {
@@ -77,7 +77,7 @@ def run(
             for place, one in enumerate(asked["tasks"])
         ],
         base_model=asked["base_model"],
-        settings=ExpertSettings(**asked["settings"]),
+        settings=settings_of(asked["settings"]),
         device=asked["device"],
         on_progress=on_progress,
         finish=publish,

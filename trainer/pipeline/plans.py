@@ -45,7 +45,13 @@ class TrainingPlan(Plan):
 
     @classmethod
     def settle(cls, task: str, rows: TaskData, base: BaseModel, settings: ExpertSettings) -> "TrainingPlan":
-        """Fill in what the settings leave open."""
+        """Fill in what the settings leave open.
+
+        Raises:
+            NotFoundError, InvalidSettingError: as `design`; each target that a person names must be there.
+        """
+        for name in settings.targets or ():
+            base.targets((name,))
         architecture = design(
             base,
             task_kind=rows.kind,
@@ -56,6 +62,8 @@ class TrainingPlan(Plan):
             alpha=settings.alpha,
             first_layer=settings.first_layer,
             max_length=settings.max_length,
+            targets=settings.targets,
+            options=settings.options,
         )
         training = settings.training(rows.counts()["train"])
         facts = {"architecture": to_json(architecture), "training": asdict(training)}

@@ -62,6 +62,14 @@ def build_settings() -> dict[str, gr.components.Component]:
             rank = number("Rank (0: the adapter's own)", DEFAULTS.rank)
             alpha = number("Alpha (0: the adapter's own)", DEFAULTS.alpha, whole=False)
         with gr.Row():
+            targets = gr.Textbox(
+                label="Linear layers that are adapted, as q_proj,v_proj (empty: the adapter's own)",
+                max_length=500,
+            )
+            options = gr.Textbox(
+                label="Options of its kind, as input_cores=3; output_cores=3", max_length=1000
+            )
+        with gr.Row():
             layer = number("First layer that is adapted (0: a quarter up)", DEFAULTS.first_layer)
             batch = number("Rows a step", DEFAULTS.batch_size)
             patience = number("Epochs without gain before it stops", DEFAULTS.patience)
@@ -76,8 +84,8 @@ def build_settings() -> dict[str, gr.components.Component]:
     return {
         "instant": instant,
         "epochs": epochs, "max_length": length, "seed": seed, "adapter": adapter, "preset": preset,
-        "rank": rank, "alpha": alpha, "first_layer": layer, "batch_size": batch, "patience": patience,
-        "learning_rate": rate, "head_learning_rate": head,
+        "rank": rank, "alpha": alpha, "targets": targets, "options": options, "first_layer": layer,
+        "batch_size": batch, "patience": patience, "learning_rate": rate, "head_learning_rate": head,
     }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ SETTINGS = (
     "rank",
     "alpha",
     "first_layer",
+    "targets",
+    "options",
     "epochs",
     "batch_size",
     "learning_rate",
@@ -56,6 +58,8 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @click.option("--rank", type=click.IntRange(min=1), help="Rank of the adapter.")
 @click.option("--alpha", type=ABOVE_ZERO, help="Scale of the adapter's output.")
 @click.option("--first-layer", type=click.IntRange(min=0), help="First layer that adapters change.")
+@click.option("--targets", help="Linear layers that adapters change, as q_proj,v_proj [default: the kind's].")
+@click.option("--options", help="What else the kind of adapter can be told, as block=8; name=value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step.")
 @click.option("--learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the adapters.")

@@ -1,7 +1,9 @@
 """What every adapter kind keeps, whichever file it comes from."""
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -44,60 +46,85 @@ def parts(adapter: nn.Module) -> dict[str, Tensor]:
     return dict(family.parts(adapter.config, *adapter.size, adapter.state_dict(keep_vars=True)))
 
 
-def updated(adapter: nn.Module, x: Tensor) -> Tensor:
-    """The update of `x (rows, inputs)` by the form that the family names."""
+def given(adapter: nn.Module, rows: int, seed: int = 0, **options: Any) -> tuple[Tensor, Tensor]:
+    """What went into a layer, and what came out of it."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs, outputs = (torch.randn(rows, size, generator=generator, **options) for size in adapter.size)
+    return inputs, outputs
+
+
+def updated(adapter: nn.Module, x: Tensor, output: Tensor) -> Tensor:
+    """What the form that the family names makes of the output `(rows, outputs)` of `x (rows, inputs)`."""
     family = sys.modules[type(adapter).__module__]
-    output = x.new_zeros(1, len(x), adapter.size[1])
-    changed: Tensor = kinds.load("forms", family.FORM).apply(x[None], output, parts(adapter))
+    changed: Tensor = kinds.load("forms", family.FORM).apply(x[None], output[None].clone(), parts(adapter))
     return changed[0]
 
 
-def forms(adapter: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, ...]]:
-    """By form: the update of `x`, then the gradients of `x` and of each parameter."""
-    ways = {
-        "contraction": lambda: adapter(x),
-        "dense": lambda: x @ adapter.dense(),
-        "parts": lambda: updated(adapter, x),
+def ways(adapter: nn.Module, x: Tensor, output: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """All ways of computing what an adapter does."""
+    found: dict[str, Callable[[], Tensor]] = {
+        "forward": lambda: adapter(x, output),
+        "form": lambda: updated(adapter, x, output),
     }
+    if sys.modules[type(adapter).__module__].LINEAR:
+        found["dense"] = lambda: output + x @ adapter.dense()
+    return found
+
+
+def results(adapter: nn.Module, x: Tensor, output: Tensor) -> dict[str, tuple[Tensor, ...]]:
+    """By way: the new output, then the gradients of what is given and of each parameter."""
     found = {}
-    for name, way in ways.items():
-        update = way()
+    for name, way in ways(adapter, x, output).items():
+        changed = way()
         # Every entry weighs something else, so that no two of them can hide behind each other.
-        weights = torch.linspace(-1, 1, update.numel(), dtype=x.dtype).reshape(update.shape)
-        found[name] = (
-            update.detach(),
-            *torch.autograd.grad((update * weights).sum(), [x, *adapter.parameters()]),
-        )
+        weights = torch.linspace(-1, 1, changed.numel(), dtype=x.dtype).reshape(changed.shape)
+        asked = [x, output, *adapter.parameters()]
+        gradients = torch.autograd.grad((changed * weights).sum(), asked, materialize_grads=True)
+        found[name] = (changed.detach(), *gradients)
     return found
 
 
 @pytest.mark.parametrize("size", LAYERS)
 def test_an_untrained_adapter_changes_nothing(family: ModuleType, size: tuple[int, int]) -> None:
     adapter = untrained(family, *size)
-    x = torch.randn(5, size[0], generator=torch.Generator().manual_seed(0))
-    nothing = torch.zeros(5, size[1])
-    assert torch.equal(adapter(x), nothing)
-    assert torch.equal(x @ adapter.dense(), nothing)
-    assert torch.equal(updated(adapter, x), nothing)
+    x, output = given(adapter, 5)
+    for name, way in ways(adapter, x, output).items():
+        assert torch.equal(way(), output), name
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("size", LAYERS)
-def test_all_forms_agree_forward_and_in_every_gradient(
+def test_all_ways_agree_forward_and_in_every_gradient(
     family: ModuleType, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
     adapter = trained(family, *size).to(dtype)
-    x = torch.randn(6, size[0], dtype=dtype, generator=torch.Generator().manual_seed(2), requires_grad=True)
-    found = forms(adapter, x)
-    for name in ("dense", "parts"):
-        for value, wanted in zip(found[name], found["contraction"], strict=True):
+    found = results(adapter, *given(adapter, 6, seed=2, dtype=dtype, requires_grad=True))
+    expected = found.pop("forward")
+    assert {*found} == ({"form", "dense"} if family.LINEAR else {"form"})
+    for name, values in found.items():
+        for value, wanted in zip(values, expected, strict=True):
             scale = max(1.0, wanted.abs().max().item())
             assert (value - wanted).abs().max().item() <= TOLERANCE[dtype] * scale, name
 
 
-def test_it_names_a_form_and_targets(family: ModuleType) -> None:
+def test_it_says_how_it_runs_where_and_what_it_is(family: ModuleType) -> None:
     assert family.FORM in kinds.names("forms")
     assert family.TARGETS
+    assert isinstance(family.LINEAR, bool)
+    assert hasattr(family.Adapter, "dense") == family.LINEAR
+    assert (family.LOOKS > 0) == hasattr(family, "choose")
+
+
+def test_an_update_is_linear_where_the_family_says_so(family: ModuleType) -> None:
+    adapter = trained(family, 48, 24)
+    (x, output), (more, other) = given(adapter, 4), given(adapter, 4, seed=1)
+
+    def update(x: Tensor, output: Tensor) -> Tensor:
+        return updated(adapter, x, output) - output
+
+    left = update(x + more, output + other)
+    right = update(x, output) + update(more, other)
+    assert torch.allclose(left, right, atol=1e-4) == family.LINEAR
 
 
 def test_one_kind_has_no_adapters_at_all() -> None:
@@ -107,7 +134,8 @@ def test_one_kind_has_no_adapters_at_all() -> None:
     assert (name, probe.FORM, probe.parts(probe.configure(), 4, 3, {})) == ("probe", "none", {})
     adapter = probe.Adapter(probe.configure(), 4, 3, torch.Generator(), "layer 0 q")
     assert (list(adapter.parameters()), adapter.dense().shape) == ([], (4, 3))
-    assert torch.equal(adapter(torch.ones(2, 4)), torch.ones(2, 4) @ adapter.dense())
+    x, output = torch.ones(2, 4), torch.ones(2, 3)
+    assert torch.equal(adapter(x, output), output + x @ adapter.dense())
     with pytest.raises(InvalidSettingError, match="neither rank nor alpha: leave them out"):
         probe.configure(rank=3)
 
@@ -132,8 +160,7 @@ def test_it_has_far_fewer_parameters_than_the_layer(family: ModuleType, size: tu
 
 def test_every_parameter_learns_once_the_update_is_not_zero(family: ModuleType) -> None:
     adapter = trained(family, 48, 24)
-    x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
-    updated(adapter, x).square().sum().backward()
+    updated(adapter, *given(adapter, 4)).square().sum().backward()
     assert all(
         parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
     )
@@ -141,8 +168,7 @@ def test_every_parameter_learns_once_the_update_is_not_zero(family: ModuleType) 
 
 def test_an_untrained_adapter_can_leave_zero(family: ModuleType) -> None:
     adapter = untrained(family, 48, 24)
-    x = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
-    updated(adapter, x).sum().backward()
+    updated(adapter, *given(adapter, 4)).sum().backward()
     assert any(
         parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters()
     )
@@ -150,22 +176,24 @@ def test_an_untrained_adapter_can_leave_zero(family: ModuleType) -> None:
 
 def test_batch_and_token_axes_pass_through(family: ModuleType) -> None:
     adapter = trained(family, 48, 24)
-    x = torch.randn(2, 3, 48, generator=torch.Generator().manual_seed(0))
-    one_by_one = torch.stack([torch.stack([adapter(token) for token in row]) for row in x])
-    assert adapter(x).shape == (2, 3, 24)
-    assert torch.allclose(adapter(x), one_by_one, atol=1e-6)
-    assert adapter(x[:0]).shape == (0, 3, 24)
+    x, output = given(adapter, 6)
+    one_by_one = torch.stack([adapter(*token) for token in zip(x, output, strict=True)])
+    together = adapter(x.unflatten(0, (2, 3)), output.unflatten(0, (2, 3)))
+    assert together.shape == (2, 3, 24)
+    assert torch.allclose(together.flatten(0, 1), one_by_one, atol=1e-6)
+    assert adapter(x[:0], output[:0]).shape == (0, 24)
 
 
 def test_its_state_comes_back_bit_equal(family: ModuleType) -> None:
     adapter, twin = trained(family, 48, 24), untrained(family, 48, 24, seed=9)
     twin.load_state_dict(adapter.state_dict())
-    assert torch.equal(twin.dense(), adapter.dense())
+    asked = given(adapter, 4)
+    assert torch.equal(twin(*asked), adapter(*asked))
 
 
 def test_the_same_seed_gives_the_same_start(family: ModuleType) -> None:
     def start(seed: int) -> list[Tensor]:
-        return list(untrained(family, 48, 24, seed=seed).parameters())
+        return list(untrained(family, 96, 64, seed=seed).state_dict().values())
 
     first, again, other = start(3), start(3), start(4)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -191,7 +219,7 @@ def test_a_rank_that_does_not_fit_is_refused_by_name_of_the_layer(family: Module
 
 def test_the_largest_rank_fits(family: ModuleType) -> None:
     adapter = untrained(family, 48, 24, rank=24)
-    assert updated(adapter, torch.ones(2, 48)).shape == (2, 24)
+    assert updated(adapter, *given(adapter, 2)).shape == (2, 24)
 
 
 def test_rank_and_alpha_replace_those_of_the_preset(family: ModuleType) -> None:
@@ -210,9 +238,34 @@ def test_the_update_is_proportional_to_alpha(family: ModuleType) -> None:
         for left, right in zip(once.parameters(), twice.parameters(), strict=True):
             left.add_(0.1)
             right.copy_(left)
-    assert torch.allclose(2 * once.dense(), twice.dense(), atol=1e-6)
+    x, output = given(once, 4)
+    update, twofold = (updated(adapter, x, output) - output for adapter in (once, twice))
+    assert torch.allclose(2 * update, twofold, atol=1e-5)
 
 
 def test_an_unknown_preset_is_refused(family: ModuleType) -> None:
     with pytest.raises(NotFoundError, match=r"unknown preset 'defualt' of .*; known: default"):
         family.configure(preset="defualt")
+
+
+def test_what_it_chooses_fits_its_adapters_and_follows_what_it_is_shown(family: ModuleType) -> None:
+    if not family.LOOKS:
+        pytest.skip("its start depends on the seed alone")
+    adapters = [untrained(family, 96, 64, seed=seed) for seed in range(2)]
+    values = {
+        name: torch.stack([adapter.state_dict()[name] for adapter in adapters])
+        for name in adapters[0].state_dict()
+    }
+    generator = torch.Generator().manual_seed(0)
+    weight, gradient, other = (torch.randn(2, 96, 64, generator=generator) for _ in range(3))
+    chosen, again, otherwise = (
+        family.choose(adapters[0].config, values, weight, seen) for seen in (gradient, gradient, other)
+    )
+    for name, value in values.items():
+        assert (chosen[name].dtype, chosen[name].shape) == (value.dtype, value.shape)
+        assert torch.equal(chosen[name], again[name])
+    assert any(not torch.equal(chosen[name], otherwise[name]) for name in values)
+    for place, adapter in enumerate(adapters):
+        adapter.load_state_dict({name: value[place] for name, value in chosen.items()})
+        x, output = given(adapter, 5)
+        assert torch.equal(updated(adapter, x, output), output)

@@ -129,7 +129,8 @@ def test_the_cost_is_measured_on_the_runs_on_record_of_that_base_model(
 
 def test_a_form_gives_only_what_differs_from_the_defaults() -> None:
     form = {"epochs": 0, "rank": 3.0, "seed": 0, "alpha": None, "preset": "default", "learning_rate": 0.01}
-    assert settings_from(form) == {"rank": 3, "learning_rate": 0.01}
+    form |= {"targets": "", "options": "block=8"}
+    assert settings_from(form) == {"rank": 3, "learning_rate": 0.01, "options": "block=8"}
     assert columns_of("told by the columns", "found by its name", None, "mood") == {
         "kind": None,
         "text": None,
@@ -147,9 +148,23 @@ def test_a_form_gives_only_what_differs_from_the_defaults() -> None:
         ({"learning_rate": "fast"}, "learning rate 'fast' must be a number"),
         ({"adapter": None}, "adapter None must be a text"),
         ({"epochs": 0}, "epochs 0 is too small"),
+        ({"targets": 3}, "targets 3 must be names of linear layers, such as q_proj,v_proj"),
+        ({"targets": "q_proj,"}, "targets 'q_proj,' hold an empty name"),
+        ({"targets": []}, r"targets \[\] hold an empty name"),
+        ({"options": "block"}, "option 'block' must be name=value, such as block=8"),
+        ({"options": "block=8; block=4"}, "option block is given twice"),
+        ({"options": ["block"]}, "options .'block'. must be name=value"),
     ],
 )
 def test_settings_from_outside_are_checked_by_name_and_type(given: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidSettingError, match=said):
         settings_of(given)
     assert settings_of({"learning_rate": 1}).learning_rate == 1
+
+
+@pytest.mark.parametrize("given", ["q_proj, output.dense", ["q_proj", "output.dense"]])
+def test_targets_and_options_are_read_from_text_or_from_json(given: Any) -> None:
+    assert settings_of({"targets": given}).targets == ("q_proj", "output.dense")
+    for options in ("block=8; zero_start=false", {"block": "8", "zero_start": "false"}):
+        assert settings_of({"options": options}).options == {"block": "8", "zero_start": "false"}
+    assert settings_of({"targets": None, "options": None}) == ExpertSettings()
