@@ -34,7 +34,7 @@ def main() -> None:
         report.table.append({"task": task, "seconds": seconds, "test accuracy of the probe": found[0][1]})
         report.ratios[f"{task}: seconds to the first answer"] = seconds.median
     report.notes.append(
-        f"{options.base_model}; {options.rows} rows of at most {WORDS} words, a tenth of them test rows; from "
+        f"{options.base_model}; {options.rows} rows of {WORDS} words at most, a tenth of them for test. From "
         "the start of the command, base model included, to the version on record; median and quartiles of "
         f"{options.repeats} runs."
     )

@@ -123,13 +123,26 @@ def command(job: "Job") -> list[str]:
 
 def _add_task(job: "Job") -> list[str]:
     asked = job.params
-    words = ["add-task", "--data", asked["rows"]["source"], "--name", asked["task"]]
-    for role, column in asked["rows"]["columns"].items():
-        if role != column:
-            words += [f"--{role.replace('_', '-')}", column]
+    words = _from_rows("add-task", asked)
     if asked["base_model"] is not None:
         words += ["--base-model", asked["base_model"]]
     return words + _options(asked["settings"])
+
+
+def _adapt(job: "Job") -> list[str]:
+    asked = job.params
+    words = _from_rows("adapt", asked)
+    for expert in asked["experts"] or ():
+        words += ["--expert", expert]
+    return words + _options({name: asked[name] for name in ("rank", "max_length")})
+
+
+def _from_rows(command: str, asked: Mapping[str, Any]) -> list[str]:
+    words = [command, "--data", asked["rows"]["source"], "--name", asked["task"]]
+    for role, column in asked["rows"]["columns"].items():
+        if role != column:
+            words += [f"--{role.replace('_', '-')}", column]
+    return words
 
 
 def _retrain_router(job: "Job") -> list[str]:
@@ -156,6 +169,7 @@ def _retry(job: "Job") -> list[str]:
 
 
 COMMANDS: dict[str, Callable[["Job"], list[str]]] = {
+    "adapt": _adapt,
     "add_task": _add_task,
     "evaluate": _evaluate,
     "retrain_router": _retrain_router,
@@ -177,11 +191,7 @@ def python(job: "Job") -> str:
 
 def _python_add_task(job: "Job") -> str:
     asked = job.params
-    named = {"name": asked["task"], "base_model": asked["base_model"]}
-    columns = {role: column for role, column in asked["rows"]["columns"].items() if role != column}
-    given = "".join(
-        f", {name}={value!r}" for name, value in {**named, **columns}.items() if value is not None
-    )
+    given = _given(asked, "base_model")
     settings = ", ".join(f"{name}={value!r}" for name, value in asked["settings"].items())
     source = repr(asked["rows"]["source"])
     return _program(
@@ -189,6 +199,23 @@ def _python_add_task(job: "Job") -> str:
         f"added = add_task(registry, {source}{given}, settings=ExpertSettings({settings}))",
         "print(added.expert.name, added.metrics)",
     )
+
+
+def _python_adapt(job: "Job") -> str:
+    asked = job.params
+    source, given = repr(asked["rows"]["source"]), _given(asked, "experts", "rank", "max_length")
+    return _program(
+        "from trainer import adapt",
+        f"adapted = adapt(registry, {source}{given})",
+        "print(adapted.expert.name, adapted.combined_from)",
+    )
+
+
+def _given(asked: Mapping[str, Any], *names: str) -> str:
+    """The task's name, the columns, and what else of `asked` is not None, as arguments of a call."""
+    columns = {role: column for role, column in asked["rows"]["columns"].items() if role != column}
+    wanted = {"name": asked["task"], **{name: asked[name] for name in names}, **columns}
+    return "".join(f", {name}={value!r}" for name, value in wanted.items() if value is not None)
 
 
 def _python_retrain_router(job: "Job") -> str:
@@ -215,6 +242,7 @@ def _python_retry(job: "Job") -> str:
 
 
 PYTHON: dict[str, Callable[["Job"], str]] = {
+    "adapt": _python_adapt,
     "add_task": _python_add_task,
     "evaluate": _python_evaluate,
     "retrain_router": _python_retrain_router,

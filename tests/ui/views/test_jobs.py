@@ -153,6 +153,25 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "retrain_router(registry, experts=['mood@1'], passes='two', promote=False, router='auto')"
         in view.python(fit)
     )
+    combined = registry.jobs.enqueue(
+        "adapt",
+        {
+            "rows": ROWS,
+            "task": "mood",
+            "experts": ["a@1", "b@2"],
+            "rank": None,
+            "max_length": 64,
+            "device": "cpu",
+        },
+    )
+    assert view.command(combined) == [
+        "adapt", "--data", "mood data.csv", "--name", "mood", "--text", "sentence", "--expert", "a@1",
+        "--expert", "b@2", "--max-length", "64",
+    ]  # fmt: skip
+    given = "name='mood', experts=['a@1', 'b@2'], max_length=64, text='sentence'"
+    assert f"adapt(registry, 'mood data.csv', {given})" in view.python(combined)
+    instant = registry.jobs.get(ask(registry, instant=True))
+    assert view.command(instant)[-3:] == ["--base-model", "tiny", "--instant"]
     measure = registry.jobs.enqueue("evaluate", {"ref": "mood@1", "split": "test", "rows": None})
     assert view.command(measure) == ["evaluate", "mood@1", "--split", "test"]
     assert "evaluate(registry, 'mood@1', split='test')" in view.python(measure)
