@@ -25,14 +25,16 @@ from trainer.visitors import LAST, MEAN, pool
 Update = Mapping[tuple[int, str], Parts]
 """What an expert's adapter runs with, by layer and name of the linear layer."""
 
-GAIN = 0.02
+GAIN = 0.05
 """Share of the loss by which one more expert, or another weight, has to make it smaller."""
 MOST = 3
 """Experts in one combination."""
+BROAD = 2
+"""Of the experts that tell most alone, how many are tried as one more."""
 WEIGHTS = (1.0, 0.5)
 """With which an expert is added to others."""
-FACTORS = (0.5, 1.5)
-"""By which a weight is changed."""
+FACTORS = (0.5,)
+"""By which a weight is then changed."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def _further(weights: dict[str, float], ranked: Sequence[str]) -> Iterator[dict[
     """What to try next: one more of the best experts, then other weights of those that are there."""
     if len(weights) < MOST:
         others = [name for name in ranked if name not in weights]
-        for name in others[:MOST]:
+        for name in others[:BROAD]:
             for weight in WEIGHTS:
                 yield weights | {name: weight}
     for name, weight in weights.items():
