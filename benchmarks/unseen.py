@@ -21,6 +21,7 @@ import csv
 import json
 import random
 import shutil
+import time
 from collections import defaultdict
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -54,7 +55,7 @@ def main() -> None:
     found = [run(base, home, task, seed, options) for task in options.tasks for seed in options.seeds]
     for task in options.tasks:
         own = [one for one in found if one["task"] == task]
-        columns = ("adapt", "scratch", "head", "left_out", "seconds", "scratch_seconds")
+        columns = ("adapt", "scratch", "head", "left_out", "seconds", "processor_seconds", "scratch_seconds")
         spreads = {name: measure.spread([one[name] for one in own]) for name in columns}
         won = sum(one["adapt"] > one["scratch"] for one in own)
         parents = "; ".join(one["combined_from"] for one in own)
@@ -117,7 +118,9 @@ def run(base: BaseModel, home: Path, task: str, seed: int, options: argparse.Nam
     shutil.copytree(home, folder / "home")
     migrate(folder / "home")
     with Registry(folder / "home") as registry, Registry(folder / "scratch") as own:
+        processor = time.process_time()
         adapted = adapt(registry, few, device=str(base.device))
+        processor = time.process_time() - processor
         trained = add_task(
             own, few, base_model=base, settings=ExpertSettings(epochs=options.scratch_epochs, seed=seed)
         )
@@ -134,6 +137,7 @@ def run(base: BaseModel, home: Path, task: str, seed: int, options: argparse.Nam
             "rounding_error": adapted.details["rounding_error"],
             "combined_from": " + ".join(f"{w:g} {name}" for name, w in adapted.combined_from.items()) or "-",
             "seconds": adapted.added.seconds,
+            "processor_seconds": processor,
             "scratch_seconds": trained.seconds,
         }
     measure.tell(json.dumps(found))

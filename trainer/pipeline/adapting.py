@@ -158,6 +158,8 @@ class _Adapting:
         on_progress: Progress,
     ) -> None:
         self._registry, self._base, self._rank, self._on_progress = registry, base, rank, on_progress
+        self._kind = kinds.load("tasks", rows.kind)
+        self._updates: dict[str, Update] = {}
         content = rows.to_jsonl()
         plan = Plan(
             task=task,
@@ -183,46 +185,49 @@ class _Adapting:
 
     def make(self) -> Made:
         """Search, round what was found, and solve its head once more."""
-        plan, known = self.plan, {one.name: one for one in self._parents}
-        rows, kind = plan.rows, kinds.load("tasks", plan.rows.kind)
-        updates: dict[str, Update] = {}
-
-        def update(name: str) -> Update:
-            if name not in updates:
-                updates[name] = thawed(self._registry, self._base, known[name]).visitor().parts
-            return updates[name]
-
-        places = [place for place, row in enumerate(rows.rows) if row.split == "train"]
-        search = Search(
-            kind,
-            rows.labels,
-            self._encoding,
-            places,
-            rows.split("train"),
-            update,
-            self._tries,
-            self._on_progress,
-        )
-        best = search.run(list(known))
-        found = add_up([update(name) for name in best.weights], [*best.weights.values()])
+        search = self._search()
+        best = search.run([one.name for one in self._parents])
+        found = add_up([self._update(name) for name in best.weights], [*best.weights.values()])
         module, lost = self._rounded(found)
         final = search.judge(best.weights, module.visitor().parts)
         module.architecture = replace(module.architecture, pooling=final.pooling)
         module.head = final.solution.head.to(self._base.device)
+        metric = self._kind.METRIC
         details = {
             "tried": search.tried,
-            "left_out": {kind.METRIC: final.score},
-            "base_alone": {kind.METRIC: search.bare().score},
+            "left_out": {metric: final.score},
+            "base_alone": {metric: search.bare().score},
             "rounding_error": lost,
         }
         return Made(
-            plan=replace(plan, architecture=module.architecture),
+            plan=replace(self.plan, architecture=module.architecture),
             module=module,
             encoding=self._encoding,
             way="adapting",
             settings={**self._settings, "rank": module.architecture.adapter_config["rank"], **details},
             combined_from=best.weights,
         )
+
+    def _search(self) -> Search:
+        rows = self.plan.rows
+        places = [place for place, row in enumerate(rows.rows) if row.split == "train"]
+        return Search(
+            self._kind,
+            rows.labels,
+            self._encoding,
+            places,
+            rows.split("train"),
+            self._update,
+            self._tries,
+            self._on_progress,
+        )
+
+    def _update(self, name: str) -> Update:
+        """What an expert runs with; read once."""
+        if name not in self._updates:
+            expert = self._registry.expert(name)
+            self._updates[name] = thawed(self._registry, self._base, expert).visitor().parts
+        return self._updates[name]
 
     def _rounded(self, update: Update) -> tuple[ExpertModule, float]:
         """An update as an expert with tensor-train cores and a head that says nothing yet; what it loses."""
@@ -233,7 +238,7 @@ class _Adapting:
             plan.architecture, adapter_config={**plan.architecture.adapter_config, "rank": asked}
         )
         values, lost = rounded(architecture, layouts(self._base, architecture), update)
-        head = kinds.load("tasks", plan.rows.kind).head(self._base.hidden, plan.rows.labels).state_dict()
+        head = self._kind.head(self._base.hidden, plan.rows.labels).state_dict()
         frozen = values | {f"head.{name}": value for name, value in head.items()}
         module = ExpertModule(self._base, architecture, frozen=frozen)
         return module.eval().requires_grad_(False), lost
