@@ -21,6 +21,7 @@ from trainer import kinds
 from trainer.bank import Bank
 from trainer.base_model import BaseModel, Batch
 from trainer.experts import design
+from trainer.loans import Loan
 from trainer.pool import Chosen
 from trainer.thawing import fetched
 
@@ -136,7 +137,7 @@ def forward(base: BaseModel, batch: Batch) -> None:
 @torch.no_grad()
 def mixed(base: BaseModel, batch: Batch, bank: Bank, slots: Sequence[int]) -> None:
     """Each row with its own expert, as after an earlier pass that has routed."""
-    with bank.loan() as loan:
+    with Loan(bank) as loan:
         loan.take(slots)
         base.forward(batch, Chosen(loan))
 

@@ -27,6 +27,7 @@ from registry import Generation
 from trainer import denormals, sources
 from trainer.base_model import BaseModel, Batch
 from trainer.inputs import Input
+from trainer.loans import Loan
 from trainer.moe import MoE
 from trainer.predictions import Asked
 from trainer.thawing import thawed
@@ -224,7 +225,7 @@ class Bench:
         seconds = []
         for slot in range(min(LOADS, len(moe.experts))):
             started = time.perf_counter()
-            with moe.bank.loan() as loan:
+            with Loan(moe.bank) as loan:
                 loan.take([slot])
             seconds.append(time.perf_counter() - started)
         return seconds

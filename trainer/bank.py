@@ -6,12 +6,11 @@ they are until it is answered; the places of others are used again, the least re
 does not grow with the number of experts, and neither does the time of a forward.
 """
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -155,10 +154,6 @@ class Bank:
         self._pins: Counter[int] = Counter()
         self._changed = threading.Condition()
 
-    def loan(self) -> "Loan":
-        """Experts for one batch, to be given back."""
-        return Loan(self)
-
     def shelf(self, form: str) -> Shelf:
         """Where the experts of a form lie."""
         return self._shelves[form]
@@ -228,62 +223,6 @@ class Bank:
         return Resident(member, place, thaw_head(self.base, member.architecture, values))
 
 
-class Loan:
-    """The experts of one batch, held until the block ends.
-
-    Attributes:
-        slots: of each sequence, once taken; damaged: those that could not be read, by slot.
-        early: by layer, the states `(batch, length, hidden)` that enter it, where some head reads them.
-    """
-
-    def __init__(self, bank: Bank) -> None:
-        self.bank = bank
-        self.slots: list[int] = []
-        self.residents: dict[int, Resident] = {}
-        self.damaged: dict[int, DamagedError] = {}
-        self.early: dict[int, Tensor] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bank.unpin({*self.residents})
-
-    @torch.no_grad()
-    def take(self, slots: Sequence[int]) -> None:
-        """Get the expert of each sequence, once."""
-        self.residents, self.damaged = self.bank.pin({*slots})
-        self.slots = list(slots)
-
-    def by_form(self) -> list[tuple[Shelf, Tensor | None, Tensor | int]]:
-        """For each form in the batch its shelf, which rows are its own (None: all), and the places of their
-        experts (one number: the same for all)."""
-        forms: dict[str, list[int]] = {}
-        for row, slot in enumerate(self.slots):
-            if slot in self.residents:
-                forms.setdefault(self.residents[slot].member.form, []).append(row)
-        device = self.bank.base.device
-        found: list[tuple[Shelf, Tensor | None, Tensor | int]] = []
-        for form, rows in forms.items():
-            places = [self.residents[self.slots[row]].place for row in rows]
-            own = None if len(rows) == len(self.slots) else torch.tensor(rows, device=device)
-            one = len({*places}) == 1
-            found.append(
-                (self.bank.shelf(form), own, places[0] if one else torch.tensor(places, device=device))
-            )
-        return found
-
-    def groups(self) -> list[tuple[Resident, list[int]]]:
-        """Each expert with the rows that are its own."""
-        rows: dict[int, list[int]] = {}
-        for row, slot in enumerate(self.slots):
-            if slot in self.residents:
-                rows.setdefault(slot, []).append(row)
-        return [(self.residents[slot], own) for slot, own in rows.items()]
-
-
 def _shelves(members: Sequence[Member], device: torch.device, budget: int | None) -> dict[str, Shelf]:
     """A shelf for each form; each has that share of the budget that its experts have of all bytes."""
     of_form: dict[str, list[Member]] = {}
@@ -298,3 +237,15 @@ def _shelves(members: Sequence[Member], device: torch.device, budget: int | None
         affordable = budget * shelf.experts // whole if whole > budget else shelf.experts
         shelf.open(min(shelf.experts, max(least, affordable)))
     return shelves
+
+
+def said_budget() -> int | None:
+    """Bytes for experts, as the environment says."""
+    said = os.environ.get("REGISTRY_EXPERT_MEMORY")
+    if not said:
+        return None
+    if not said.isdecimal() or not int(said):
+        raise InvalidSettingError(
+            f"REGISTRY_EXPERT_MEMORY {said!r} must be megabytes: a whole number above 0"
+        )
+    return int(said) * 1_000_000

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from registry import Generation
 from registry import tensors as tensor_files
 from trainer import kinds
 from trainer.described import from_json
 from trainer.encoding import early_layers
+from trainer.familiarity import Fit, FitDesign
 
 PASSES = ("one", "two")
+FIT = "fit."
+"""Before the names of the tensors that tell strange inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +46,18 @@ def layers_read(depth: int, passes: str, first_layer: int) -> tuple[int, ...]:
     return early_layers(first_layer) if passes == "one" else (depth,)
 
 
-def pack(router: nn.Module, about: Mapping[str, Any]) -> bytes:
-    """The frozen form of a router."""
+def pack(router: nn.Module, about: Mapping[str, Any], fit: Fit | None = None) -> bytes:
+    """The frozen form of a router, and of what it knows of strange inputs."""
     return tensor_files.pack(
-        {name: value.numpy(force=True) for name, value in router.state_dict().items()}, about
+        {name: value.numpy(force=True) for name, value in _state(router, fit).items()}, about
     )
 
 
-def thaw(hidden: int, generation: Generation, values: Mapping[str, np.ndarray]) -> nn.Module:
-    """A frozen router, ready to route on the CPU.
+def thaw(
+    hidden: int, generation: Generation, values: Mapping[str, np.ndarray]
+) -> tuple[nn.Module, Fit | None]:
+    """A frozen router, ready to route on the CPU, and when an expert fits; None for generations of earlier
+    releases, which do not know.
 
     Args:
         hidden: size of the states of its base model.
@@ -61,17 +67,33 @@ def thaw(hidden: int, generation: Generation, values: Mapping[str, np.ndarray]) 
     """
     plan = from_json(RouterDesign, generation.config["router"])
     module = kinds.load("routers", plan.kind)
-    router: nn.Module = module.Router(
-        from_json(module.Config, plan.kind_config),
-        (len(plan.layers), 2, hidden),
-        len(generation.experts),
-    )
-    own = router.state_dict()
+    shape, slots = (len(plan.layers), 2, hidden), len(generation.experts)
+    router: nn.Module = module.Router(from_json(module.Config, plan.kind_config), shape, slots)
+    fit = None
+    if "fit" in generation.config:
+        design = from_json(FitDesign, generation.config["fit"])
+        fit = Fit(kinds.load("familiarity", design.kind).Score(shape, slots), design)
+    own = _state(router, fit)
     tensor_files.check(
         values, {name: ("float32", tuple(value.shape)) for name, value in own.items()}, generation.name
     )
-    router.load_state_dict({name: torch.from_numpy(values[name].copy()) for name in own})
-    return router.eval().requires_grad_(False)
+    _fill(router, values, "")
+    if fit is not None:
+        _fill(fit, values, FIT)
+    return router, fit
+
+
+def _fill(module: nn.Module, values: Mapping[str, np.ndarray], prefix: str) -> None:
+    """Give a module its tensors, for good."""
+    module.load_state_dict(
+        {name: torch.from_numpy(values[prefix + name].copy()) for name in module.state_dict()}
+    )
+    module.eval().requires_grad_(False)
+
+
+def _state(router: nn.Module, fit: Fit | None) -> dict[str, Tensor]:
+    """All tensors by their names in the frozen form."""
+    return {**router.state_dict(), **({} if fit is None else fit.state_dict(prefix=FIT))}
 
 
 def parameter_count(router: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Each text of a batch answered by its own expert, inside one forward of the base model."""
+"""Each text of a batch answered by its own experts, inside one forward of the base model."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,19 +6,24 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from trainer.bank import Loan
-from trainer.routers import Features, Routing
+from trainer.decisions import Decision
+from trainer.loans import Loan
+from trainer.routers import Features
 from trainer.spans import means, spread
 from trainer.visitors import Visitor, pool
 
 
 class Chosen(Visitor):
-    """Lets each text's own expert act, once a loan has taken them: for a forced expert, or after an earlier
-    pass."""
+    """Lets each text's own experts act, once a loan has taken them: where they are known beforehand, or after
+    an earlier pass.
+
+    Several experts of one text add the sum of their updates, each times its weight: for low-rank updates
+    `sum_e w_e A_e B_e x`, which no mean of the `A` and of the `B` would give.
+    """
 
     def __init__(self, loan: Loan) -> None:
         self.loan = loan
-        self._by_form = loan.by_form()
+        self._alone, self._together = loan.alone(), loan.together()
 
     def enter(self, layer: int, hidden: Tensor) -> None:
         """Keep what heads of the pool read on the way."""
@@ -26,22 +31,31 @@ class Chosen(Visitor):
             self.loan.early[layer] = hidden
 
     def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
-        """The output with the update of each text's expert."""
-        for shelf, rows, places in self._by_form:
-            parts = shelf.take(layer, module, places)
+        """The output with the updates of each text's experts."""
+        bare = output.clone() if self._together else output
+        for group in self._alone:
+            parts = group.shelf.take(layer, module, group.places)
             if parts is None:
                 continue
-            if rows is None:
-                return shelf.form.apply(x, output, parts)
-            output[rows] = shelf.form.apply(x[rows], output[rows], parts)
+            if group.rows is None:
+                return group.shelf.form.apply(x, output, parts)
+            output[group.rows] = group.shelf.form.apply(x[group.rows], output[group.rows], parts)
+        for group in self._together:
+            parts = group.shelf.take(layer, module, group.places)
+            if parts is None:
+                continue
+            rows = slice(None) if group.rows is None else group.rows
+            # What an update is may depend on the output, so it is measured against the bare one.
+            update = group.shelf.form.apply(x[rows], bare[rows].clone(), parts) - bare[rows]
+            output[rows] += group.weights * update
         return output
 
 
-class RoutingFunction(Protocol):
-    """A router in evaluation mode."""
+class Deciding(Protocol):
+    """What decides about each input of a batch from what routers read."""
 
-    def __call__(self, features: Features) -> Routing:
-        """Choose among the experts."""
+    def __call__(self, features: Features) -> Decision:
+        """Choose experts."""
 
 
 class RoutedOnTheWay(Chosen):
@@ -52,23 +66,23 @@ class RoutedOnTheWay(Chosen):
         counts: how many sequences of the batch each input is; texts: of each, for routers of text.
 
     Attributes:
-        routing: the decision, once the forward has passed `max(layers)`.
+        decision: once the forward has passed `max(layers)`.
     """
 
     def __init__(
         self,
         loan: Loan,
-        router: RoutingFunction,
+        decide: Deciding,
         layers: Sequence[int],
         mask: Tensor,
         counts: Sequence[int],
         texts: Sequence[str],
     ) -> None:
         super().__init__(loan)
-        self.router, self.layers, self.mask, self.texts = router, tuple(layers), mask, texts
+        self.decide, self.layers, self.mask, self.texts = decide, tuple(layers), mask, texts
         self.counts = counts
         self.pooled: list[Tensor] = []
-        self.routing: Routing | None = None
+        self.decision: Decision | None = None
 
     def enter(self, layer: int, hidden: Tensor) -> None:
         """Pool the layers that the router reads; after the last of them, route."""
@@ -77,6 +91,6 @@ class RoutedOnTheWay(Chosen):
             return
         self.pooled.append(means(pool(hidden, self.mask), self.counts))
         if layer == self.layers[-1]:
-            self.routing = self.router(Features(torch.stack(self.pooled, 1), self.texts))
-            self.loan.take(spread(self.routing.slots[:, 0].tolist(), self.counts))
-            self._by_form = self.loan.by_form()
+            self.decision = self.decide(Features(torch.stack(self.pooled, 1), self.texts))
+            self.loan.take_mixed(spread(self.decision.mixes, self.counts))
+            self._alone, self._together = self.loan.alone(), self.loan.together()

@@ -1,43 +1,16 @@
 """The answer to one text, and how it came about."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
-import numpy as np
-
-from registry import DamagedError, Expert
+from registry import DamagedError, Generation
 from trainer.base_model import BaseModel, Tokens
+from trainer.decisions import Decision, Weights
+from trainer.familiarity import Fit
+from trainer.heads import Answered
 from trainer.inputs import Input
 from trainer.tasks import Answer
-
-
-class Weights(Mapping[str, float]):
-    """The router's weight of each task: one short array and shared names, even with a thousand tasks, and a
-    number only for who asks."""
-
-    def __init__(self, tasks: Mapping[str, int], row: np.ndarray) -> None:
-        self._tasks, self._row = tasks, row
-
-    def __getitem__(self, task: str) -> float:
-        return float(self._row[self._tasks[task]])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tasks)
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def candidates(self, count: int) -> dict[str, float]:
-        """All that are as large as the `count`-th largest."""
-        if count >= len(self._row):
-            return dict(self)
-        least = np.partition(self._row, -count)[-count]
-        names = list(self._tasks)
-        return {names[place]: float(self._row[place]) for place in np.flatnonzero(self._row >= least)}
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +18,8 @@ class Prediction:
     """The answer to one text, and how it came about.
 
     Attributes:
-        expert: the expert that answered, such as `sst2@1`; task: its task.
+        expert: the expert that answered, such as `sst2@1`; task: its task. None where no expert fits, and
+            nobody answered; of several the one that counts most.
         label: its answer, as text; value: as a number, of experts that give one; index: of the choice, where
             the text had some.
         probability: how sure it is, where it can tell; probabilities: of every label or choice.
@@ -53,12 +27,16 @@ class Prediction:
         margin: largest weight minus the second largest.
         generation: such as `router@3`; None when the expert was forced.
         cut: whether the text was longer than the limit, so that its end was not read.
+        score: how strange the text is to the expert's tasks; threshold: above it no expert fits. None where
+            nobody can tell: the expert was forced, or the generation has no threshold.
+        reason: why no expert fits, in words; None where one does.
+        mixed: where several experts answered together, the weight of each by its name.
     """
 
     text: str
-    task: str
-    expert: str
-    label: str
+    task: str | None
+    expert: str | None
+    label: str | None
     probability: float | None
     probabilities: dict[str, float]
     weights: Mapping[str, float]
@@ -67,6 +45,10 @@ class Prediction:
     cut: bool
     value: float | None = None
     index: int | None = None
+    score: float | None = None
+    threshold: float | None = None
+    reason: str | None = None
+    mixed: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,42 +76,46 @@ def counts_of(asked: Sequence[Asked]) -> list[int]:
     return [len(one.tokens) for one in asked]
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Where a router sent the texts of a batch: by text the slot, the margin and all weights."""
-
-    generation: str
-    slots: list[int]
-    margins: list[float]
-    weights: list[Weights]
+def inputs_of(asked: Sequence[Asked]) -> list[Input]:
+    """What was asked, as given."""
+    return [one.input for one in asked]
 
 
 def told(
     asked: Sequence[Asked],
-    experts: Sequence[Expert],
-    answers: Sequence[Answer | DamagedError],
+    answered: Sequence[Answered | DamagedError],
     decision: Decision | None,
+    generation: Generation | None,
+    fit: Fit | None,
 ) -> list[Prediction | DamagedError]:
-    """What comes back for each text of a batch, from the answer of its expert; no decision: it was forced."""
+    """What comes back for each text of a batch; no decision: the expert was forced."""
     found: list[Prediction | DamagedError] = []
-    for row, (one, member, answer) in enumerate(zip(asked, experts, answers, strict=True)):
-        if isinstance(answer, DamagedError):
-            found.append(DamagedError(f"{member.name} cannot answer: {answer}"))
+    for row, (one, given) in enumerate(zip(asked, answered, strict=True)):
+        if isinstance(given, DamagedError):
+            found.append(given)
             continue
+        first = given.experts[0] if given.experts else None
+        answer = given.answer or Answer("")
+        score = None if decision is None or decision.scores is None else decision.scores[row]
+        names = [expert.name for expert in given.experts]
         found.append(
             Prediction(
                 text=one.input.text,
-                task=member.task,
-                expert=member.name,
-                label=answer.label,
+                task=None if first is None else first.task,
+                expert=None if first is None else first.name,
+                label=None if given.answer is None else answer.label,
                 probability=answer.probability,
                 probabilities=answer.probabilities,
-                weights={member.task: 1.0} if decision is None else decision.weights[row],
+                weights=decision.weights[row] if decision else {first.task: 1.0} if first else {},
                 margin=1.0 if decision is None else decision.margins[row],
-                generation=None if decision is None else decision.generation,
+                generation=None if decision is None or generation is None else generation.name,
                 cut=any(sequence.cut for sequence in one.tokens),
                 value=answer.value,
                 index=answer.index,
+                score=score,
+                threshold=None if score is None or fit is None else fit.threshold,
+                reason=None if score is None or fit is None else fit.reason(score),
+                mixed=dict(zip(names, given.weights, strict=True)) if len(names) > 1 else {},
             )
         )
     return found

@@ -96,6 +96,22 @@ class RidgeSums:
         """The same sums with the tasks in another order."""
         return RidgeSums([self.means[slot] for slot in slots], self.high, self.low)
 
+    def within(self, first: int, last: int) -> Tensor:
+        """Covariance of the features from `first` to before `last` around the mean of their own task."""
+        if self.high is None or self.low is None or not self.means:
+            raise InvalidSettingError("no task has been added: add at least one before solving")
+        means = torch.stack(self.means)
+        found = torch.zeros(last - first, last - first, dtype=torch.float64)
+        each = zip(*(strips(part, means.shape[1]) for part in (self.high, self.low)), strict=True)
+        for (start, high), (_, low) in each:
+            top, bottom = max(first, start), min(last, start + len(high))
+            if top < bottom:
+                part = slice(top - start, bottom - start), slice(top - start, last - start)
+                found[top - first : bottom - first, top - first :] = high[part] + low[part]
+        found = (found.triu() + found.triu(1).T) / len(means)
+        own = means[:, first:last]
+        return found - own.T @ own / len(means)
+
     def system(self, *, standardise: bool = True) -> "RidgeSystem":
         """Centred, and scaled to unit variance unless told otherwise, ready to solve."""
         if self.high is None or self.low is None or not self.means:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from registry import Expert
 from registry.errors import InvalidSettingError
@@ -31,15 +32,17 @@ class Takers:
         )
         raise InvalidSettingError(f"{who} {what}, or ask another expert")
 
+    def allowed(self, choices: Sequence[bool]) -> Tensor:
+        """Which experts can take each input, `(inputs, experts)`; `choices`: whether each has some."""
+        return torch.tensor(choices, dtype=torch.bool)[:, None] == self._choices
+
     def among(self, routing: Routing, choices: Sequence[bool]) -> Routing:
         """The routing with all weight on experts that can take each input, of which there is one at least.
 
         Args:
             choices: whether each input has some.
         """
-        device = routing.weights.device
-        wanted = torch.tensor(choices, dtype=torch.bool, device=device)
-        allowed = (wanted[:, None] == self._choices.to(device)).unsqueeze(1)
+        allowed = self.allowed(choices).to(routing.weights.device).unsqueeze(1)
         if bool(allowed.all()):
             return routing
         logits = routing.logits.masked_fill(~allowed, -torch.inf)

@@ -10,7 +10,10 @@ from trainer import kinds
 
 ROUTING, ROUTED, ORACLE = "routing_accuracy", "routed_accuracy", "oracle_accuracy"
 """Over all tasks: the share of rows sent to their own expert, and the mean credit of what the chosen expert
-answers, or their own. Where answers are right or wrong, that is the share answered rightly."""
+answers, or their own. Where answers are right or wrong, that is the share answered rightly. All rows count,
+also those that no expert fits."""
+COVERAGE = "coverage"
+"""The share of rows that an expert fits, so that they are answered unasked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +21,7 @@ class Tally:
     """The rows of one task.
 
     Attributes:
-        sent: how many rows went to each task.
+        sent: how many rows went to each task; fitted: how many an expert fits, None where nobody can tell.
         metric: the score that counts for the task; routed: of what the experts answer that the router chose;
             oracle: of what the task's own expert does.
         credit: the mean credits of the same two, which are the same numbers where `metric` is accuracy.
@@ -27,6 +30,7 @@ class Tally:
     task: str
     rows: int
     sent: dict[str, int]
+    fitted: int | None
     metric: str
     routed: float
     oracle: float
@@ -34,9 +38,16 @@ class Tally:
 
     @classmethod
     def of(
-        cls, task: str, kind: str, rows: Sequence[Any], sent: Sequence[str], *answers: Sequence[str]
+        cls,
+        task: str,
+        kind: str,
+        rows: Sequence[Any],
+        sent: Sequence[str],
+        fits: Sequence[bool] | None,
+        *answers: Sequence[str],
     ) -> "Tally":
-        """From a task's rows, the task each was sent to, the answers given there, and its own expert's."""
+        """From a task's rows, the task each was sent to, whether an expert fits, the answers given there, and
+        those of its own expert."""
         module = kinds.load("tasks", kind)
         routed, oracle = (module.metrics(given, rows)[module.METRIC] for given in answers)
         first, second = (sum(module.credits(given, rows)) / len(rows) for given in answers)
@@ -44,6 +55,7 @@ class Tally:
             task=task,
             rows=len(rows),
             sent=dict(Counter(sent).most_common()),
+            fitted=None if fits is None else sum(fits),
             metric=module.METRIC,
             routed=routed,
             oracle=oracle,
@@ -52,11 +64,12 @@ class Tally:
 
     def metrics(self) -> dict[str, float]:
         """Routing accuracy, and the score that counts, routed and by the own expert: `routed_accuracy`,
-        `routed_spearman` and so on."""
+        `routed_spearman` and so on; and the coverage."""
         return {
             ROUTING: self.sent.get(self.task, 0) / self.rows,
             f"routed_{self.metric}": self.routed,
             f"oracle_{self.metric}": self.oracle,
+            **({} if self.fitted is None else {COVERAGE: self.fitted / self.rows}),
         }
 
 
@@ -67,13 +80,15 @@ def headlines(metrics: Mapping[str, float]) -> tuple[str, float | None, float | 
 
 
 def overall(tallies: Sequence[Tally]) -> dict[str, float]:
-    """The three accuracies over all rows of all tasks together."""
+    """The three accuracies over all rows of all tasks together, and the coverage."""
     rows = sum(one.rows for one in tallies)
     each = [(one.rows, (one.metrics()[ROUTING], *one.credit)) for one in tallies]
-    return {
+    found = {
         name: sum(shares[place] * count for count, shares in each) / rows
         for place, name in enumerate((ROUTING, ROUTED, ORACLE))
     }
+    fitted = [one.fitted for one in tallies if one.fitted is not None]
+    return found | ({COVERAGE: sum(fitted) / rows} if fitted else {})
 
 
 def facts(tallies: Sequence[Tally], split: str) -> list[EvaluationFacts]:

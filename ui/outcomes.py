@@ -89,6 +89,8 @@ def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
     if len(fitted["candidates"]) > 1:
         scores = ", ".join(f"{kind} {present.number(score)}" for kind, score in fitted["candidates"].items())
         click.echo(f"  candidates  {scores} (routing accuracy on validation)")
+    if fitted.get("fit"):
+        click.echo(f"  no expert fits  {_fit(fitted['fit'])}")
     click.echo(f"  seconds     {fitted['seconds']:.1f}")
     if fitted["gate"] is not None:
         gates.echo(fitted["gate"])
@@ -98,6 +100,12 @@ def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
     elif not fitted["refused"]:
         click.echo(f"{name} is not in production.")
         present.next_step(f"registry promote {name}")
+
+
+def _fit(fit: dict[str, Any]) -> str:
+    if fit["threshold"] is None:
+        return f"never: {fit['rows']:,} validation rows are too few for a coverage of {fit['coverage']:g}"
+    return f"above {present.number(fit['threshold'])}, for a coverage of {fit['coverage']:g}"
 
 
 def leave_if_refused(fitted: dict[str, Any]) -> None:
@@ -119,16 +127,16 @@ def echo_report(_registry: "Registry", report: dict[str, Any]) -> None:
     present.echo_fields({name.replace("_", " "): present.number(value) for name, value in metrics})
     if report["per_task"]:
         present.echo_table(
-            ["task", "score", "routing accuracy", "routed", "oracle"],
+            ["task", "score", "routing accuracy", "routed", "oracle", "coverage"],
             [_of_task(task, row) for task, row in report["per_task"].items()],
         )
 
 
 def _of_task(task: str, row: dict[str, float]) -> list[str]:
-    from trainer.tally import ROUTING, headlines
+    from trainer.tally import COVERAGE, ROUTING, headlines
 
     score, routed, oracle = headlines(row)
-    figures = (present.number(value) for value in (row[ROUTING], routed, oracle))
+    figures = (present.number(value) for value in (row[ROUTING], routed, oracle, row.get(COVERAGE)))
     return [task, score.replace("_", " "), *figures]
 
 

@@ -136,10 +136,13 @@ def echo_fields(fields: Mapping[str, str]) -> None:
 def echo_prediction(prediction: "Prediction") -> None:
     """A text, its answer with a bar, who answered, and the runners-up of the routing."""
     click.echo(plain(prediction.text, 100))
-    label = plain(prediction.label, 40)
-    share = prediction.probability
-    sure = "" if share is None else f"{bar(share)} {share:.2f}  "
-    click.echo(f"  {label}  {sure}by {prediction.expert}")
+    if prediction.label is not None:
+        share = prediction.probability
+        sure = "" if share is None else f"{bar(share)} {share:.2f}  "
+        mixed = " and ".join(f"{name} ({weight:.2f})" for name, weight in prediction.mixed.items())
+        click.echo(f"  {plain(prediction.label, 40)}  {sure}by {mixed or prediction.expert}")
+    if prediction.reason is not None:
+        click.echo(f"  {prediction.reason}")
     if prediction.cut:
         click.echo("  longer than the limit: its end was not read")
     from trainer.predictions import largest

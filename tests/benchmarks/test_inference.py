@@ -14,6 +14,7 @@ from registry import Registry
 from tests.tiny_models import SENTENCES
 from tests.trainer.pools import publish, route
 from trainer.base_model import BaseModel
+from trainer.loans import Loan
 from trainer.moe import MoE
 from trainer.pool import Chosen
 from trainer.thawing import thawed
@@ -35,7 +36,7 @@ def test_the_papers_form_gives_the_states_that_ours_gives(
     batch = llama.batch(llama.tokenize(SENTENCES, 32))
     slots = [place % 4 for place in range(len(SENTENCES))]
     form.experts.gate = torch.nn.functional.one_hot(torch.tensor(slots), 4).float()
-    with moe.bank.loan() as loan:
+    with Loan(moe.bank) as loan:
         loan.take(slots)
         ours = llama.forward(batch, Chosen(loan))
     kept = batch.mask.bool()

@@ -23,6 +23,7 @@ from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule, design, read
 from trainer.inputs import Text
 from trainer.layouts import form_parts
+from trainer.loans import Loan
 from trainer.moe import MoE
 from trainer.pool import Chosen
 from trainer.predictions import Prediction, largest
@@ -94,7 +95,7 @@ def test_every_row_of_a_mixed_batch_has_the_states_of_its_expert_alone(made: Mad
     base = made.base
     batch = base.batch(base.tokenize(TEXTS[: len(DESIGNS)], 32))
     moe = loaded(made)
-    with moe.bank.loan() as loan:
+    with Loan(moe.bank) as loan:
         loan.take(range(len(DESIGNS)))
         mixed = base.forward(batch, Chosen(loan))
     for row, expert in enumerate(made.experts):
@@ -180,10 +181,10 @@ def test_a_batch_of_more_experts_than_have_room_is_refused_below_the_pool(made: 
     bank = loaded(made, 2).bank
     with (
         pytest.raises(InvalidSettingError, match="needs 3 experts at once, with room for 2"),
-        bank.loan() as loan,
+        Loan(bank) as loan,
     ):
         loan.take([0, 1, 2])
-    with bank.loan() as loan:
+    with Loan(bank) as loan:
         loan.take([0, 1, 1])
 
 

@@ -78,6 +78,7 @@ def close(one: Prediction, other: Prediction) -> bool:
             given.value,
             *given.probabilities.values(),
             *given.weights.values(),
+            *given.mixed.values(),
         ]
 
     told = {
@@ -87,10 +88,16 @@ def close(one: Prediction, other: Prediction) -> bool:
         "margin": 0.0,
         "probability": None,
         "value": None,
+        "score": None,
+        "mixed": {},
     }
     # A number's text has six digits, the last of which may differ.
     same = one.label == other.label or one.value is not None
     left, right = (replace(each, **told) for each in (one, other))
+    # Scores are of any size.
+    same = same and (one.score is None) == (other.score is None)
+    same = same and (one.score or 0) == pytest.approx(other.score or 0, rel=1e-3, abs=1e-3)
+    same = same and one.mixed.keys() == other.mixed.keys()
     return left == right and same and numbers(one) == pytest.approx(numbers(other), abs=1e-4)
 
 
@@ -169,7 +176,8 @@ def test_each_task_is_told_by_its_own_score(made: Made, registry: Registry) -> N
         own = {one.metric: one.value for one in oldest_first if one.split == "test"}
         assert next(iter(own)) == METRICS[task]
         assert found[f"oracle_{METRICS[task]}"] == pytest.approx(own[METRICS[task]], abs=1e-9)
-    assert {*made.router.metrics["test"]} == {"routing_accuracy", "routed_accuracy", "oracle_accuracy"}
+    accuracies = {"routing_accuracy", "routed_accuracy", "oracle_accuracy"}
+    assert {*made.router.metrics["test"]} == {*accuracies, "coverage"}
 
 
 def test_evaluating_runs_to_the_same_figures(made: Made, registry: Registry) -> None:

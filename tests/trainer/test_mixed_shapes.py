@@ -21,6 +21,7 @@ from trainer.base_model import BaseModel, Batch
 from trainer.experts import ExpertModule
 from trainer.inputs import Input
 from trainer.layouts import config_of, family_of
+from trainer.loans import Loan
 from trainer.pool import Chosen
 from trainer.thawing import thawed
 
@@ -144,7 +145,7 @@ def test_every_row_of_a_mixed_batch_has_the_states_of_a_plain_model_with_its_exp
     texts = [SENTENCES[place % len(SENTENCES)] for place in range(2 * count)]
     slots = [place * 7 % count for place in range(2 * count)]
     moe = MoE.load(made.registry, base=base)
-    with moe.bank.loan() as loan:
+    with Loan(moe.bank) as loan:
         loan.take(slots)
         mixed = base.forward(base.batch(base.tokenize(texts, 32)), Chosen(loan))
     for slot, expert in enumerate(made.experts):
@@ -168,8 +169,10 @@ def asked() -> list[Input]:
     return [*choices, *texts, *pairs]
 
 
-@pytest.mark.parametrize("room", [None, 3])
-def test_a_mixed_batch_is_answered_like_each_input_alone(made: Made, room: int | None) -> None:
+@pytest.mark.parametrize(("room", "top_k"), [(None, None), (3, None), (None, 3)])
+def test_a_mixed_batch_is_answered_like_each_input_alone(
+    made: Made, room: int | None, top_k: int | None
+) -> None:
     def loaded() -> MoE:
         moe = MoE.load(made.registry, base=made.base)
         if room is None:
@@ -177,9 +180,10 @@ def test_a_mixed_batch_is_answered_like_each_input_alone(made: Made, room: int |
         size = sum(moe.bank.shelf(form).size for form in {one.form for one in moe.bank.members})
         return MoE.load(made.registry, base=made.base, budget=room * size)
 
-    together, alone = loaded().predict(asked()), loaded()
+    together, alone = loaded().predict(asked(), top_k=top_k), loaded()
+    assert any(one.mixed for one in together) == (top_k is not None)
     for one, given in zip(together, asked(), strict=True):
-        [other] = alone.predict([given])
+        [other] = alone.predict([given], top_k=top_k)
         assert close(one, other), (one, other)
 
 

@@ -53,8 +53,8 @@ def registry(made: Made) -> Iterator[Registry]:
 
 
 def close(one: Prediction, other: Prediction) -> bool:
-    """Equal, numbers to 1e-5."""
-    numbers = ("probability", "probabilities", "weights", "margin")
+    """Equal, numbers to 1e-5, scores, which are of any size, to a thousandth."""
+    numbers = ("probability", "probabilities", "weights", "margin", "score")
     left, right = ([replace(p, **dict.fromkeys(numbers, None))] for p in (one, other))
     each = zip(
         (one.probability, one.margin, *one.probabilities.values(), *one.weights.values()),
@@ -64,7 +64,9 @@ def close(one: Prediction, other: Prediction) -> bool:
     keys = (
         one.probabilities.keys() == other.probabilities.keys() and one.weights.keys() == other.weights.keys()
     )
-    return left == right and keys and all(abs(a - b) <= 1e-5 for a, b in each)
+    scores = (one.score is None) == (other.score is None)
+    scores = scores and (one.score or 0) == pytest.approx(other.score or 0, rel=1e-3, abs=1e-3)
+    return left == right and keys and scores and all(abs(a - b) <= 1e-5 for a, b in each)
 
 
 def all_close(found: list[Prediction], wanted: list[Prediction]) -> bool:
@@ -116,7 +118,8 @@ def test_a_routed_text_gets_the_answer_of_its_expert_alone(
         places = [place for place, one in enumerate(routed) if one.expert == name]
         alone = MoE.load(registry, expert=name, base=made.base).predict([asked[place] for place in places])
         for place, one in zip(places, alone, strict=True):
-            way = {field: getattr(routed[place], field) for field in ("weights", "margin", "generation")}
+            fields = ("weights", "margin", "generation", "score", "threshold")
+            way = {field: getattr(routed[place], field) for field in fields}
             assert close(replace(one, **way), routed[place])
 
 
@@ -135,9 +138,8 @@ def test_one_pass_routes_as_two_explicit_steps_do(made: Made, registry: Registry
         expert = moe.experts[int(routing.slots)]
         [answer] = moe.predict([text], expert=expert.name)
         weights = dict(zip(SETTINGS, routing.weights[0, 0].tolist(), strict=True))
-        assert close(
-            replace(answer, weights=weights, margin=routing.margin.item(), generation="router@1"), found
-        )
+        way = {"weights": weights, "margin": routing.margin.item(), "generation": "router@1"}
+        assert close(replace(answer, **way, score=found.score, threshold=found.threshold), found)
 
 
 def test_two_passes_read_the_final_states_of_the_base_model(made: Made, registry: Registry) -> None:

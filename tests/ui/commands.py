@@ -14,7 +14,7 @@ from ui.cli import cli
 
 ACCURACY = {"accuracy": float}
 METRICS = {"validation": ACCURACY, "test": ACCURACY}
-ROUTING = {"routing_accuracy": float, "routed_accuracy": float, "oracle_accuracy": float}
+ROUTING = {"routing_accuracy": float, "routed_accuracy": float, "oracle_accuracy": float, "coverage": float}
 ROWS = {"train": int, "validation": int, "test": int}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*\+00:00")
 DIGEST = re.compile(r"[0-9a-f]{64}")

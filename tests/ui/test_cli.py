@@ -66,6 +66,7 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
     shape = {
         "generation": "router@1",
         "router": str,
+        "fit": {"kind": str, "coverage": 0.98, "threshold": None, "rows": int},
         "created": True,
         "experts": ["mood@1", "topic@1"],
         "metrics": {"validation": ROUTING, "test": ROUTING},
@@ -144,6 +145,10 @@ def test_predict_answers_in_the_order_of_the_input(registry_command: Command) ->
         "cut": False,
         "value": None,
         "index": None,
+        "score": float,
+        "threshold": None,
+        "reason": None,
+        "mixed": {},
     }
     for text, answer in zip(texts, answers, strict=True):
         assert_shape(answer, shape)

@@ -82,6 +82,8 @@ def test_a_prediction_names_the_runners_up(capsys: pytest.CaptureFixture[str]) -
         expert="boolq@1",
         weights={"trec": 0.04, "boolq": 0.94, "sst2": 0.02, "cola": 0.0},
         cut=False,
+        reason=None,
+        mixed={},
     )
     present.echo_prediction(prediction)
     assert capsys.readouterr().out.splitlines() == [

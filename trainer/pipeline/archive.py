@@ -217,6 +217,7 @@ class Archive:
         if missing:
             texts = inputs([rows.data.rows[place] for rows, _, place in missing])
             for (_, pair, place), given in zip(missing, self._ask(expert).predict(texts), strict=True):
+                assert given.label is not None  # A forced expert always answers.
                 self._answers[pair][place] = given.label
             self._asked = True
 

@@ -115,16 +115,17 @@ def _generation(
     tallies = []
     for expert in moe.experts:
         rows = _held_out(registry, expert, split)
-        routed = moe.predict(inputs(rows), on_progress=on_progress)
+        routed = moe.predict(inputs(rows), top_k=1, on_progress=on_progress)
         own = moe.predict(inputs(rows), expert=expert.name, on_progress=on_progress)
         tallies.append(
             Tally.of(
                 expert.task,
                 expert.kind,
                 rows,
-                [one.task for one in routed],
-                [one.label for one in routed],
-                [one.label for one in own],
+                [one.task or "" for one in routed],
+                None if moe.fit is None else [one.reason is None for one in routed],
+                [one.label or "" for one in routed],
+                [one.label or "" for one in own],
             )
         )
     assert moe.generation is not None

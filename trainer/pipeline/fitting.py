@@ -14,6 +14,7 @@ from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.dataset_features import inputs
 from trainer.described import from_json, to_json
+from trainer.familiarity import COVERAGE, Fit, FitDesign, nearest, threshold
 from trainer.generations import RouterDesign, layers_read
 from trainer.inputs import words
 from trainer.layouts import Architecture
@@ -33,6 +34,7 @@ class Fitted:
 
     pool: RoutedPool
     router: nn.Module
+    fit: Fit
     design: RouterDesign
     candidates: dict[str, float]
     measured: list[EvaluationFacts]
@@ -69,9 +71,13 @@ class PoolExamples(Examples):
 
     def sums(self) -> RidgeSums:
         """The sums over the states of each expert in turn: those of its training rows are kept."""
-        if self.split == "train":
-            return self.archive.sums(self.reading, self.experts)
-        return super().sums()
+        if self.split != "train":
+            return super().sums()
+        return self._kept_sums
+
+    @cached_property
+    def _kept_sums(self) -> RidgeSums:
+        return self.archive.sums(self.reading, self.experts)
 
     @cached_property
     def choices(self) -> list[bool]:
@@ -86,9 +92,15 @@ class PoolExamples(Examples):
 
 
 def fit(
-    archive: Archive, modules: Mapping[str, ModuleType], chosen: Sequence[Expert], seed: int, passes: str
+    archive: Archive,
+    modules: Mapping[str, ModuleType],
+    chosen: Sequence[Expert],
+    seed: int,
+    passes: str,
+    coverage: float = COVERAGE,
 ) -> Fitted:
-    """Fit every kind; the one that does best on validation is measured on every held-out row."""
+    """Fit every kind; the one that does best on validation gets a threshold that covers so many of the known
+    rows, and is measured on every held-out row."""
     reading = pool_reading(archive.registry, chosen, passes)
     training, validation = (
         PoolExamples(archive, chosen, split, reading) for split in ("train", "validation")
@@ -106,10 +118,12 @@ def fit(
         passes=passes,
         max_length=reading.max_length,
     )
-    pool = RoutedPool(archive, chosen, fitted[best], design)
+    found = _fit_score(modules[best].READS, fitted[best], training, validation, coverage)
+    pool = RoutedPool(archive, chosen, fitted[best], design, found)
     return Fitted(
         pool=pool,
         router=fitted[best],
+        fit=found,
         design=design,
         candidates={name: accuracy for name, (accuracy, _) in judged.items()},
         measured=_measure(pool),
@@ -125,9 +139,27 @@ def pool_reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> R
     return Reading(chosen[0].base_model, layers, max(plan.max_length for plan in plans))
 
 
+def _fit_score(
+    reads: str, router: nn.Module, training: PoolExamples, validation: PoolExamples, coverage: float
+) -> Fit:
+    """How strange inputs are, from the training rows; and from where on no expert fits, from the validation
+    rows."""
+    score = kinds.load("familiarity", reads).fit(training, len(training.experts))
+    allowed = Takers(validation.experts).allowed(validation.choices)
+    with torch.no_grad():
+        features = _read(reads, validation)
+        scores = nearest(score, features, router(features), allowed)
+    design = FitDesign(kind=reads, coverage=coverage, threshold=threshold(scores, coverage), rows=len(scores))
+    return Fit(score, design)
+
+
+def _read(reads: str, examples: PoolExamples) -> Features:
+    return Features(examples.states, None) if reads == "states" else Features(None, examples.texts)
+
+
 def _judge(reads: str, router: nn.Module, examples: PoolExamples) -> tuple[float, float]:
     """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
-    features = Features(examples.states, None) if reads == "states" else Features(None, examples.texts)
+    features = _read(reads, examples)
     with torch.no_grad():
         routing = Takers(examples.experts).among(router(features), examples.choices)
         likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
@@ -147,7 +179,9 @@ def _measure(pool: RoutedPool) -> list[EvaluationFacts]:
             replies = pool.replies(rows, places)
             own = pool.archive.answers(expert, rows, places)
             tallies.append(
-                Tally.of(expert.task, expert.kind, replies.rows, replies.sent, replies.routed, own)
+                Tally.of(
+                    expert.task, expert.kind, replies.rows, replies.sent, replies.fits, replies.routed, own
+                )
             )
         pool.archive.on_progress(f"measuring on {split}", 1, 1, "")
         measured += facts(tallies, split)

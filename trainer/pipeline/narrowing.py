@@ -49,7 +49,7 @@ def _weights(
         features = encode(
             base, asked, layers=design.layers, max_length=design.max_length, on_progress=on_progress
         ).features
-    router = generations.thaw(base.hidden, generation, registry.tensors(generation.name)[0])
+    router, _ = generations.thaw(base.hidden, generation, registry.tensors(generation.name)[0])
     with torch.no_grad(), denormals.flushed():
         weights = router(Features(features, words(asked))).weights[:, 0].mean(0).tolist()
     tasks = [name.rpartition("@")[0] for name in generation.experts]

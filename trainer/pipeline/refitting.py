@@ -10,6 +10,7 @@ from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
 from trainer.described import to_json
+from trainer.familiarity import COVERAGE, check_coverage
 from trainer.generations import PASSES, parameter_count
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import Fitted, fit
@@ -31,7 +32,8 @@ class RetrainedRouter:
     Attributes:
         created: False when the newest generation already has these experts and settings.
         metrics: by split; `routing_accuracy`: share of rows sent to their own expert; `routed_accuracy`:
-            share answered rightly by the expert the router chose; `oracle_accuracy`: by their own expert.
+            share answered rightly by the expert the router chose; `oracle_accuracy`: by their own expert;
+            `coverage`: share that some expert fits.
         per_task: the same by task, on test; candidates: validation routing accuracy of each router kind
             tried.
         confusion: of each task's test rows, how many went to which task.
@@ -58,6 +60,7 @@ class RetrainedRouter:
         return {
             "generation": self.generation.name,
             "router": self.generation.router,
+            "fit": self.generation.config.get("fit"),
             "created": self.created,
             "experts": list(self.generation.experts),
             "metrics": self.metrics,
@@ -79,6 +82,7 @@ def retrain_router(
     experts: Sequence[str] | None = None,
     seed: int = 0,
     passes: str = "one",
+    coverage: float = COVERAGE,
     promote: bool | None = None,
     tolerance: float = TOLERANCE,
     actor: str | None = None,
@@ -95,6 +99,8 @@ def retrain_router(
     Args:
         router: a router kind, or `auto`: all kinds are fitted and validation picks.
         passes: `one` or `two`, see `trainer.generations.RouterDesign`.
+        coverage: share of the rows of these tasks that is to be answered; stranger ones are not, unless asked
+            for. See `trainer.familiarity`.
         promote: None: if the gate passes, see `trainer.pipeline.gate`; True: whatever the gate says, which is
             recorded; False: not.
         tolerance: points of accuracy that a task may lose against the generation in production.
@@ -109,15 +115,16 @@ def retrain_router(
     if passes not in PASSES:
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
     check_tolerance(tolerance)
+    check_coverage(coverage)
     modules = {name: kinds.load("routers", name) for name in _kinds(router)}
     chosen = choose(registry, experts)
-    settings = {"router": router, "passes": passes, "seed": seed}
+    settings = {"router": router, "passes": passes, "seed": seed, "coverage": coverage}
     archive = Archive(registry, device, on_progress)
     promotion = Promotion(registry, promote, tolerance, actor)
     newest = _same_as_newest(registry, chosen.experts, settings)
     if newest is not None:
         return _nothing_to_do(archive, newest, chosen, promotion, started, finish)
-    fitted = fit(archive, modules, chosen.experts, seed, passes)
+    fitted = fit(archive, modules, chosen.experts, seed, passes, coverage)
     gate = compare(fitted.pool, in_production(registry), tolerance)
     archive.keep_strays(chosen.experts[0].base_model)
     with registry.transaction():
@@ -158,11 +165,18 @@ def _publish(registry: Registry, fitted: Fitted, settings: dict[str, Any], start
     experts = fitted.pool.experts
     return registry.add_generation(
         router=fitted.design.kind,
-        config={"router": to_json(fitted.design), "settings": settings, "candidates": fitted.candidates},
+        config={
+            "router": to_json(fitted.design),
+            "fit": to_json(fitted.fit.design),
+            "settings": settings,
+            "candidates": fitted.candidates,
+        },
         base_model=experts[0].base_model,
         experts=[expert.name for expert in experts],
         parameters=parameter_count(fitted.router),
-        payload=generations.pack(fitted.router, {"experts": [expert.sha256 for expert in experts]}),
+        payload=generations.pack(
+            fitted.router, {"experts": [expert.sha256 for expert in experts]}, fitted.fit
+        ),
         run=started.run(kind="router", settings=settings, seed=settings["seed"], history=[]),
         evaluations=fitted.measured,
     )

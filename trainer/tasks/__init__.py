@@ -13,7 +13,8 @@
 - `targets(head, rows, labels) -> Tensor`, `loss(outputs, targets) -> Tensor`.
 - `aims(targets, outputs) -> Tensor`: what each output of each row should be, `(rows, outputs)`, so that a
   head (then a linear layer) can be solved by least squares. Kinds without it are only trained.
-- `answers(head, outputs, labels, inputs) -> list[Answer]`.
+- `answers(head, outputs, labels, inputs) -> list[Answer]`, and `combine(answers, weights, asked) -> Answer`:
+  what several experts of the kind say together of one input, by weights that sum to 1.
 - `metrics(answers, rows) -> {metric: value}`, METRIC first, and `credits(answers, rows)`, from 0 to 1 for
   each row: both from what `Answer.label` said, so that recorded answers can be scored.
 
@@ -54,6 +55,16 @@ class Answer:
     probabilities: dict[str, float] = field(default_factory=dict)
     value: float | None = None
     index: int | None = None
+
+
+def shares_of(answers: Sequence[Answer], weights: Sequence[float]) -> dict[str, float]:
+    """The weighted mean of what several experts give each label; labels of the same name are the same, and
+    one that an expert does not know has nothing from it."""
+    found: dict[str, float] = {}
+    for answer, weight in zip(answers, weights, strict=True):
+        for label, share in answer.probabilities.items():
+            found[label] = found.get(label, 0.0) + weight * share
+    return found
 
 
 def prepare_nothing(head: "nn.Module", rows: Sequence[Row]) -> None:

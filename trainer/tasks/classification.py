@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data import Row, check_labels, measures, names_amounts, number, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing, settle_nothing
+from trainer.tasks import Answer, prepare_nothing, settle_nothing, shares_of
 
 if TYPE_CHECKING:  # Reading a file needs no torch, so only what computes imports it.
     from torch import Tensor, nn
@@ -100,6 +100,13 @@ def answers(
         Answer(labels[place], row[place], dict(zip(labels, row, strict=True)))
         for place, row in zip(best, rows, strict=True)
     ]
+
+
+def combine(answers: Sequence[Answer], weights: Sequence[float], asked: Input) -> Answer:
+    """The label with the largest weighted probability."""
+    shares = shares_of(answers, weights)
+    best = max(shares, key=lambda label: shares[label])
+    return Answer(best, shares[best], shares)
 
 
 def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data import Row, check_labels, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing
+from trainer.tasks import Answer, prepare_nothing, shares_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -113,6 +113,21 @@ def answers(
         sure = prod(share if there else 1 - share for share, there in zip(shares, own, strict=True))
         found.append(Answer(SEPARATOR.join(chosen), sure, dict(zip(labels, shares, strict=True))))
     return found
+
+
+def combine(answers: Sequence[Answer], weights: Sequence[float], asked: Input) -> Answer:
+    """The labels for which at least half of the weight speaks, else the likeliest; what several experts give
+    a label is weighed."""
+    shares = shares_of(answers, weights)
+    said = dict.fromkeys(shares, 0.0)
+    for answer, weight in zip(answers, weights, strict=True):
+        for label in answer.label.split(SEPARATOR):
+            said[label] += weight
+    # Weights are rounded: half of them may be a bit less.
+    chosen = [label for label, weight in said.items() if weight >= 0.5 - 1e-9]
+    chosen = chosen or [max(shares, key=lambda label: shares[label])]
+    sure = prod(share if label in chosen else 1 - share for label, share in shares.items())
+    return Answer(SEPARATOR.join(chosen), sure, shares)
 
 
 def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.data import CHOICES as ROLES
 from trainer.data import Row, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing, settle_nothing
+from trainer.tasks import Answer, prepare_nothing, settle_nothing, shares_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,6 +91,13 @@ def answers(
         label = asked.choices[place]
         found.append(Answer(label, by_choice[label], by_choice, index=place))
     return found
+
+
+def combine(answers: Sequence[Answer], weights: Sequence[float], asked: Input) -> Answer:
+    """The choice with the largest weighted probability."""
+    shares = shares_of(answers, weights)
+    best = max(shares, key=lambda choice: shares[choice])
+    return Answer(best, shares[best], shares, index=asked.choices.index(best))
 
 
 def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:

@@ -108,6 +108,13 @@ def answers(
     return [Answer(f"{value:.6g}", value=value) for value in values]
 
 
+def combine(answers: Sequence[Answer], weights: Sequence[float], asked: Input) -> Answer:
+    """The weighted mean of the numbers."""
+    values = [answer.value or 0.0 for answer in answers]
+    value = sum(weight * one for weight, one in zip(weights, values, strict=True))
+    return Answer(f"{value:.6g}", value=value)
+
+
 def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:
     """Correlation of ranks and of numbers (0 where one side is constant), and root of the mean squared
     error."""

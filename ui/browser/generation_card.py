@@ -123,6 +123,7 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
         "experts": found["experts"],
     }
     facts |= {name.replace("_", " "): with_interval(found["test"].get(name)) for name in METRICS}
+    facts |= {"coverage": with_interval(found["test"].get("coverage")), "no expert fits": _fit(found["fit"])}
     facts |= {
         "cost of the fit": f"{found['seconds']:.1f} s",
         "parameters": found["parameters"],
@@ -132,6 +133,18 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
     }
     facts |= {f"setting {name.replace('_', ' ')}": given for name, given in found["settings"].items()}
     return [[name, value(given)] for name, given in facts.items()]
+
+
+def _fit(fit: Mapping[str, Any] | None) -> str:
+    """From where on no expert fits."""
+    if fit is None:
+        return "never: an earlier release made it"
+    if fit["threshold"] is None:
+        return f"never: {fit['rows']:,} held-out rows are too few to tell"
+    return (
+        f"above a score of {number(fit['threshold'])}, which {percent(fit['coverage'])} of "
+        f"{fit['rows']:,} held-out rows stay below"
+    )
 
 
 def _verdict(gate: Mapping[str, Any] | None) -> str:

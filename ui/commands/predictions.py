@@ -28,6 +28,12 @@ WEIGHTS = 10
 )
 @click.option("--router", help="Generation to route with, such as router@2 [default: production].")
 @click.option("--expert", help="Ask this expert alone, such as boolq@1, and route nothing.")
+@click.option("--top-k", type=click.IntRange(1), metavar="K", help="Let the K best experts answer together.")
+@click.option(
+    "--fallback",
+    type=click.Choice(["abstain", "top-k"]),
+    help="Where no expert fits: no answer, or one of several experts together [default: abstain].",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @common_options
 @pass_session
@@ -41,11 +47,14 @@ def predict(
     choices: tuple[str, ...],
     router: str | None,
     expert: str | None,
+    top_k: int | None,
+    fallback: str | None,
     device: str,
 ) -> None:
-    """Answer texts: the router picks the expert.
+    """Answer texts: the router picks the expert, or says that none fits.
 
-    TEXT is one text an argument; a single - reads one text a line from stdin.
+    TEXT is one text an argument; a single - reads one text a line from stdin. With --fallback top-k several
+    experts (3, or --top-k) answer what no expert fits; --top-k alone has K experts answer every text.
     """
     asked = _asked(texts, data, text, text_pair, choices)
     from trainer.moe import MoE
@@ -55,7 +64,7 @@ def predict(
         with session.open() as registry:
             moe = MoE.load(registry, router, expert=expert, device=device, on_progress=report)
         write = _write_json if session.json else _write_text
-        write(moe.stream(asked, total=len(asked), on_progress=report))
+        write(moe.stream(asked, top_k=top_k, fallback=fallback, total=len(asked), on_progress=report))
 
 
 def _asked(
@@ -102,6 +111,10 @@ def prediction_json(prediction: "Prediction") -> dict[str, Any]:
         "cut": prediction.cut,
         "value": prediction.value,
         "index": prediction.index,
+        "score": prediction.score,
+        "threshold": prediction.threshold,
+        "reason": prediction.reason,
+        "mixed": prediction.mixed,
     }
 
 

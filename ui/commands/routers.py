@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--two-pass", is_flag=True, help="Run the base model twice a text, as the paper does.")
 @click.option(
+    "--coverage",
+    type=Finite(0, 1, min_open=True),
+    metavar="SHARE",
+    default=0.98,
+    show_default=True,
+    help="Share of the rows of these tasks that are to be answered; to stranger ones no expert fits.",
+)
+@click.option(
     "--promote/--no-promote",
     default=None,
     help="Put it into production whatever the gate says, or leave it a candidate [default: ask the gate].",
@@ -46,6 +54,7 @@ def retrain_router(
     experts: tuple[str, ...],
     seed: int,
     two_pass: bool,
+    coverage: float,
     promote: bool | None,
     tolerance: float,
     device: str,
@@ -65,6 +74,7 @@ def retrain_router(
             experts=experts or None,
             seed=seed,
             passes="two" if two_pass else "one",
+            coverage=coverage,
             promote=promote,
             tolerance=tolerance,
             device=device,

@@ -29,7 +29,7 @@ def measured(metric: str, value: float, examples: int) -> dict[str, object]:
 
 def is_share(metric: str) -> bool:
     """Whether a metric counts rows that are right."""
-    return metric.endswith(("accuracy", "exact_match"))
+    return metric.endswith(("accuracy", "exact_match", "coverage"))
 
 
 def percent(value: float | None) -> str:

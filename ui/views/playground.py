@@ -59,7 +59,19 @@ def answer(prediction: "Prediction") -> dict[str, Any]:
         "cut": prediction.cut,
         "value": prediction.value,
         "index": prediction.index,
+        "score": prediction.score,
+        "threshold": prediction.threshold,
+        "reason": prediction.reason,
+        "mixed": prediction.mixed,
     }
+
+
+def counted(answers: Sequence[Mapping[str, Any]]) -> str:
+    """How many rows were answered, and by how many experts."""
+    experts = {one["expert"] for one in answers if one["expert"] is not None}
+    silent = sum(one["expert"] is None for one in answers)
+    said = f"{len(answers) - silent:,} rows answered by {len(experts):,} experts"
+    return said + (f"; to {silent:,} no expert fits." if silent else ".")
 
 
 def largest_first(shares: Mapping[str, float]) -> dict[str, float]:
@@ -79,8 +91,15 @@ def top(weights: Mapping[str, float], count: int = TOP) -> list[tuple[str, float
 def sentence(given: Mapping[str, Any]) -> str:
     """An answer in words."""
     sure = "" if given["probability"] is None else f", {given['probability']:.1%} sure"
-    said = f"{given['expert']} answers “{given['label']}”{sure}."
-    if given["generation"] is None:
+    names = " and ".join(given["mixed"]) or given["expert"]
+    verb = "answer together" if given["mixed"] else "answers"
+    said = "Nobody answers." if names is None else f"{names} {verb} “{given['label']}”{sure}."
+    if given["reason"] is not None:
+        said = f"{given['reason'][0].upper()}{given['reason'][1:]}. {said}"
+    if names is None or given["mixed"]:
+        nearest = [f"{task} {weight:.1%}" for task, weight in list(given["weights"].items())[:3]]
+        said += f" {given['generation']} weighs the experts: {', '.join(nearest)}."
+    elif given["generation"] is None:
         said += " It was asked by name; nothing was routed."
     elif len(given["weights"]) == 1:
         said += f" It is the only expert of {given['generation']}."
@@ -95,8 +114,17 @@ def sentence(given: Mapping[str, Any]) -> str:
 
 def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """What two generations say of one text, in a sentence."""
-    same_expert, same_label = first["expert"] == second["expert"], first["label"] == second["label"]
     names = f"{first['generation']} and {second['generation']}"
+    silent = [one["generation"] for one in (first, second) if one["expert"] is None]
+    if len(silent) == 2:
+        return f"{names} agree: no expert fits."
+    if silent:
+        [other] = [one for one in (first, second) if one["expert"] is not None]
+        return (
+            f"{names} differ: to {silent[0]} no expert fits; {other['expert']} of {other['generation']} "
+            f"answers “{other['label']}”."
+        )
+    same_expert, same_label = first["expert"] == second["expert"], first["label"] == second["label"]
     if same_expert and same_label:
         return f"{names} agree: {first['expert']} answers “{first['label']}”."
     if same_label:
@@ -130,7 +158,7 @@ def check_count(texts: Sized) -> None:
         )
 
 
-COLUMNS = ("text", "answer", "probability", "expert", "weight", "margin", "cut")
+COLUMNS = ("text", "answer", "probability", "expert", "weight", "margin", "fits", "cut")
 
 
 def table(answers: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
@@ -138,11 +166,12 @@ def table(answers: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
     return [
         [
             one["text"],
-            one["label"],
+            one["label"] or "",
             None if one["probability"] is None else round(one["probability"], 4),
-            one["expert"],
-            round(one["weights"][one["task"]], 4),
+            " and ".join(one["mixed"]) or one["expert"] or "",
+            round(one["weights"][one["task"]] if one["task"] else max(one["weights"].values()), 4),
             None if one["margin"] is None else round(one["margin"], 4),
+            "yes" if one["reason"] is None else "no",
             "yes" if one["cut"] else "no",
         ]
         for one in answers

@@ -92,6 +92,7 @@ def show_generation(registry: Registry, ref: str | None = None) -> dict[str, Any
         "root": generation.root,
         "test": {cell.metric: document(cell.metric, cell.value, cell.examples) for cell in overall},
         "per_task": per_task,
+        "fit": generation.config.get("fit"),
         "gate": measured.gate(registry, generation.name),
         "settings": run.settings,
         "seconds": run.seconds,

@@ -176,3 +176,30 @@ def test_credits_are_shares_and_the_metrics_numbers(family: ModuleType, data: Ta
     assert len(credits) == len(rows)
     assert all(0 <= credit <= 1 for credit in credits)
     assert all(abs(value) < float("inf") for value in family.metrics(said, rows).values())
+
+
+def test_several_experts_answer_together(family: ModuleType, data: TaskData) -> None:
+    torch.manual_seed(0)
+    heads = [family.head(HIDDEN, data.labels) for _ in range(2)]
+    rows = list(data.rows[:6])
+    for made in heads:
+        family.prepare(made, rows)
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.normal_()
+    inputs = [row.input for row in rows]
+    counts = [len(one.sequences) for one in inputs]
+    states = torch.randn(sum(counts), HIDDEN)
+    with torch.no_grad():
+        each = [family.answers(made, by_input(made(states), counts), data.labels, inputs) for made in heads]
+    for asked, one, other in zip(inputs, *each, strict=True):
+        agreed = family.combine([one, one], (0.5, 0.5), asked)
+        assert (agreed.label, agreed.index) == (one.label, one.index)
+        assert agreed.probabilities == pytest.approx(one.probabilities)
+        outvoted = family.combine([one, other], (0.999, 0.001), asked)
+        assert outvoted.probabilities == pytest.approx(one.probabilities, abs=2e-3)
+        turned = family.combine([other, one], (0.4, 0.6), asked)
+        straight = family.combine([one, other], (0.6, 0.4), asked)
+        assert turned.probabilities == pytest.approx(straight.probabilities)
+        assert (turned.value is None) == (one.value is None)
+        assert turned.index is None or asked.choices[turned.index] == turned.label

@@ -21,7 +21,11 @@ PREDICTION = Prediction(
     margin=0.55,
     generation="router@3",
     cut=False,
+    score=0.5,
+    threshold=1.25,
 )
+REASON = "no expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25"
+SILENT = {"expert": None, "task": None, "label": None, "probability": None, "score": 2.5, "reason": REASON}
 
 
 def given(**changes: Any) -> dict[str, Any]:
@@ -42,6 +46,10 @@ def test_an_answer_is_a_document_with_the_largest_first() -> None:
         "cut": False,
         "value": None,
         "index": None,
+        "score": 0.5,
+        "threshold": 1.25,
+        "reason": None,
+        "mixed": {},
     }
     assert list(view.answer(PREDICTION)["weights"]) == ["mood", "topic", "spam"]
 
@@ -113,9 +121,39 @@ def test_texts_that_are_empty_or_too_long_and_too_many_rows_are_refused() -> Non
 
 def test_a_table_of_answers_has_a_row_for_each() -> None:
     assert view.table([given(), given(generation=None, margin=None, cut=True)]) == [
-        ["a fine film", "good", 0.875, "mood@2", 0.75, 0.55, "no"],
-        ["a fine film", "good", 0.875, "mood@2", 0.75, None, "yes"],
+        ["a fine film", "good", 0.875, "mood@2", 0.75, 0.55, "yes", "no"],
+        ["a fine film", "good", 0.875, "mood@2", 0.75, None, "yes", "yes"],
     ]
+    mixed = {"mood@2": 0.6, "topic@1": 0.4}
+    assert view.table([given(**SILENT), given(mixed=mixed, reason=REASON)]) == [
+        ["a fine film", "", None, "", 0.75, 0.55, "no", "no"],
+        ["a fine film", "good", 0.875, "mood@2 and topic@1", 0.75, 0.55, "no", "no"],
+    ]
+
+
+def test_where_no_expert_fits_the_reason_is_told_in_words() -> None:
+    assert view.sentence(given(**SILENT)) == (
+        "No expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25. "
+        "Nobody answers. router@3 weighs the experts: mood 75.0%, topic 20.0%, spam 5.0%."
+    )
+    together = view.sentence(given(mixed={"mood@2": 0.6, "topic@1": 0.4}, reason=REASON))
+    assert together.startswith("No expert fits: ")
+    assert "mood@2 and topic@1 answer together “good”, 87.5% sure." in together
+
+
+def test_generations_to_which_no_expert_fits_are_compared_too() -> None:
+    silent = given(**SILENT)
+    assert view.comparison(silent, given(**SILENT, generation="router@4")) == (
+        "router@3 and router@4 agree: no expert fits."
+    )
+    assert view.comparison(silent, given(generation="router@4")) == (
+        "router@3 and router@4 differ: to router@3 no expert fits; mood@2 of router@4 answers “good”."
+    )
+
+
+def test_rows_without_an_answer_are_counted_apart() -> None:
+    assert view.counted([given(), given(expert="topic@1")]) == "2 rows answered by 2 experts."
+    assert view.counted([given(), given(**SILENT)]) == "1 rows answered by 1 experts; to 1 no expert fits."
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =cmd|' /C calc'!A0"])

@@ -28,6 +28,8 @@ PLACE = 10
 PRODUCTION = "production, else the newest"
 NOBODY = "nobody"
 ROUTER = "the router"
+SILENCE = "nobody answers"
+TOGETHER = "the best few answer together"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def build(context: Context) -> None:
             pool = _choice(PRODUCTION, "Generation")
             other = _choice(NOBODY, "Compare with")
             expert = _choice(ROUTER, "Who answers", "the router chooses, or an expert of your choice answers")
+            fallback = gr.Dropdown([SILENCE, TOGETHER], value=SILENCE, label="If no expert fits")
             ask = gr.Button("Answer", variant="primary")
         with gr.Column():
             first = Outcome.build("Answer")
@@ -93,25 +96,26 @@ def build(context: Context) -> None:
     gr.on(None, lambda: _choices(context), None, [nothing, *pools, expert, ask], api_visibility="private")
 
     @warns()
-    def show(text: str, pair: str | None, pool: str, other: str, expert: str) -> list[Any]:
+    def show(text: str, pair: str | None, pool: str, other: str, expert: str, fallback: str) -> list[Any]:
         """Ask one generation, or two."""
-        asked = answer(context, text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER))
+        if_none = _named(fallback, SILENCE) and "top-k"
+        asked = answer(context, text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER), if_none)
         rival = None
         if _named(other, NOBODY) is not None:
-            rival = answer(context, text, pair, _named(other, NOBODY), None)
+            rival = answer(context, text, pair, _named(other, NOBODY), None, if_none)
         compared = "" if rival is None else view.comparison(asked, rival)
         return [
             *Outcome.values(asked),
             *Outcome.values(rival),
             gr.Column(visible=rival is not None),
             gr.Textbox(compared, visible=rival is not None),
-            *_same(text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER)),
+            *_same(text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER), if_none),
         ]
 
     gr.on(
         [ask.click, text.submit],
         show,
-        [text, pair, pool, other, expert],
+        [text, pair, pool, other, expert, fallback],
         [*first.parts, *second.parts, beside, agreement, shell, python],
         concurrency_id="answers",
         concurrency_limit=2,
@@ -122,10 +126,16 @@ def build(context: Context) -> None:
 
 
 def answer(
-    context: Context, text: str, pair: str | None, generation: str | None, expert: str | None
+    context: Context,
+    text: str,
+    pair: str | None,
+    generation: str | None,
+    expert: str | None,
+    fallback: str | None = None,
+    top_k: int | None = None,
 ) -> dict[str, Any]:
     """One answer: of a generation's choice, or of an expert that is named."""
-    return view.answer(_ask(context, [view.checked(text, pair)], generation, expert)[0])
+    return view.answer(_ask(context, [view.checked(text, pair)], generation, expert, fallback, top_k)[0])
 
 
 def _ask(
@@ -133,9 +143,12 @@ def _ask(
     texts: "Sequence[Given]",
     generation: str | None,
     expert: str | None,
+    fallback: str | None = None,
+    top_k: int | None = None,
 ) -> list[Any]:
+    """An expert that is named answers whether it fits or not."""
     if expert is None:
-        return context.moe(generation).predict(texts)
+        return context.moe(generation).predict(texts, fallback=fallback, top_k=top_k)
     name = context.registry().expert(expert).name
     default = generation or view.default_pool(context.registry())
     if default is not None and name in context.registry().generation(default).experts:
@@ -152,20 +165,30 @@ def _ask(
 
 def _offer(context: Context) -> None:
     def predict(
-        text: str, text_pair: str | None = None, generation: str | None = None, expert: str | None = None
+        text: str,
+        text_pair: str | None = None,
+        generation: str | None = None,
+        expert: str | None = None,
+        fallback: str | None = None,
+        top_k: int | None = None,
     ) -> dict[str, Any]:
         """Answer a text: by a generation's router (by default production's), or by an expert."""
-        return answer(context, text, text_pair, generation, expert)
+        return answer(context, text, text_pair, generation, expert, fallback, top_k)
 
     def list_pools() -> list[dict[str, Any]]:
         """The generations that can answer, newest first, with their experts and aliases."""
         return view.list_pools(context.registry())
 
     def predict_table(
-        file: str, request: gr.Request, *, generation: str | None = None
+        file: str,
+        request: gr.Request,
+        *,
+        generation: str | None = None,
+        fallback: str | None = None,
+        top_k: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Answer every row of a file; `options` may name a generation."""
-        return answer_file(context, file, generation)
+        """Answer every row of a file; `options` may name a generation, and say how."""
+        return answer_file(context, file, generation, fallback, top_k)
 
     file_endpoint("predict_table", predict_table)
     endpoint("predict", predict)
@@ -196,10 +219,9 @@ def _table(context: Context, pool: gr.Dropdown) -> None:
         lines = view.table(answers)
         made = Path(file).with_name("answers.csv")
         made.write_bytes(view.to_csv(view.COLUMNS, lines))
-        experts = len({one["expert"] for one in answers})
         words = ["predict", "--data", Path(file).name]
         return (
-            f"{len(lines):,} rows answered by {experts:,} experts.",
+            view.counted(answers),
             lines,
             gr.DownloadButton(value=str(made), interactive=True),
             command(*words, *(("--router", pool) if _named(pool, PRODUCTION) else ())),
@@ -215,7 +237,13 @@ def _table(context: Context, pool: gr.Dropdown) -> None:
     )
 
 
-def answer_file(context: Context, file: str, generation: str | None) -> list[dict[str, Any]]:
+def answer_file(
+    context: Context,
+    file: str,
+    generation: str | None,
+    fallback: str | None = None,
+    top_k: int | None = None,
+) -> list[dict[str, Any]]:
     """An answer to each row of a file."""
     from trainer.data import read_texts
 
@@ -224,7 +252,7 @@ def answer_file(context: Context, file: str, generation: str | None) -> list[dic
     except (DataRefusedError, NotFoundError) as error:
         raise DataRefusedError(told_by_name(error, file)) from None
     view.check_count(texts)
-    return [view.answer(one) for one in _ask(context, list(texts), generation, None)]
+    return [view.answer(one) for one in _ask(context, list(texts), generation, None, fallback, top_k)]
 
 
 def _choice(first: str, label: str, info: str | None = None) -> gr.Dropdown:
@@ -249,19 +277,24 @@ def _choices(context: Context) -> list[Any]:
     ]
 
 
-def _same(text: str, pair: str | None, generation: str | None, expert: str | None) -> tuple[str, str]:
+def _same(
+    text: str, pair: str | None, generation: str | None, expert: str | None, fallback: str | None
+) -> tuple[str, str]:
     words = ["predict"]
     if generation is not None:
         words += ["--router", generation]
     if expert is not None:
         words += ["--expert", expert]
+    elif fallback is not None:
+        words += ["--fallback", fallback]
     shell = command(*words, "--", text)
     if pair and pair.strip():
         shell = command(*words, "--data", "pairs.csv") + "  # with the columns text and text_pair"
     load = f", expert={expert!r}" if expert is not None else f", {generation!r}" if generation else ""
     asked = (text, pair) if pair and pair.strip() else text
+    how = f", fallback={fallback!r}" if fallback and expert is None else ""
     return shell, (
         "from registry import Registry\nfrom trainer import MoE\n\n"
         "with Registry() as registry:\n"
-        f"    print(MoE.load(registry{load}).predict([{asked!r}]))\n"
+        f"    print(MoE.load(registry{load}).predict([{asked!r}]{how}))\n"
     )

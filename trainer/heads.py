@@ -1,0 +1,58 @@
+"""What the experts of a batch answer: each head by itself, several for one input together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from registry import DamagedError, Expert
+from trainer.experts import head_reads, task_kind
+from trainer.inputs import Input
+from trainer.loans import Loan
+from trainer.mixes import Mix
+from trainer.spans import by_input, spread
+from trainer.tasks import Answer
+from trainer.visitors import pool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer to one input, the experts that gave it, the one that counts most first, and their weights.
+    Where nobody answers, none of it is there."""
+
+    answer: Answer | None
+    experts: list[Expert]
+    weights: tuple[float, ...]
+
+
+def decode(
+    loan: Loan, final: Tensor, mask: Tensor, inputs: Sequence[Input], mixes: Sequence[Mix]
+) -> list[Answered | DamagedError]:
+    """From the final states `(sequences, length, hidden)` of a batch."""
+    pooled, counts = pool(final, mask), [len(one.sequences) for one in inputs]
+    owners = spread(range(len(inputs)), counts)
+    found: dict[tuple[int, int], Answer] = {}
+    for slot, resident, places in loan.groups():
+        rows = list(dict.fromkeys(owners[place] for place in places))
+        read = head_reads(resident.member.architecture, pooled, loan.early, mask, places)
+        outputs = resident.head(read)
+        outputs = by_input(outputs, [counts[row] for row in rows]).cpu()
+        expert = resident.member.expert
+        own = [inputs[row] for row in rows]
+        answers = task_kind(expert).answers(resident.head, outputs, expert.labels, own)
+        found |= zip([(row, slot) for row in rows], answers, strict=True)
+    return [_together(loan, mix, found, row, inputs[row]) for row, mix in enumerate(mixes)]
+
+
+def _together(
+    loan: Loan, mix: Mix, found: dict[tuple[int, int], Answer], row: int, asked: Input
+) -> Answered | DamagedError:
+    """The answer to one input."""
+    experts = [loan.bank.members[slot].expert for slot in mix.slots]
+    for slot, expert in zip(mix.slots, experts, strict=True):
+        if slot in loan.damaged:
+            return DamagedError(f"{expert.name} cannot answer: {loan.damaged[slot]}")
+    answers = [found[row, slot] for slot in mix.slots]
+    if len(answers) > 1:
+        answers = [task_kind(experts[0]).combine(answers, mix.weights, asked)]
+    return Answered(answers[0] if answers else None, experts, mix.weights)
