@@ -84,6 +84,7 @@ def test_the_commands_take_these_numbers() -> None:
         ("add-task", "--alpha"),
         ("add-task", "--learning-rate"),
         ("add-task", "--head-learning-rate"),
+        ("retrain-router", "--coverage"),
         ("retrain-router", "--tolerance"),
         ("worker", "--lease"),
         ("gc", "--grace"),

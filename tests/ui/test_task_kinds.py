@@ -89,9 +89,9 @@ def test_a_pool_without_an_expert_for_an_input_says_so(registry_command: Command
 def test_evaluating_tells_the_score_of_each_kind(command: Command) -> None:
     report = command("evaluate", "--json").json
     assert {task: {*found} for task, found in report["per_task"].items()} == {
-        "multi_label": {"routing_accuracy", "routed_micro_f1", "oracle_micro_f1"},
-        "multiple_choice": {"routing_accuracy", "routed_accuracy", "oracle_accuracy"},
-        "regression": {"routing_accuracy", "routed_spearman", "oracle_spearman"},
+        "multi_label": {"routing_accuracy", "routed_micro_f1", "oracle_micro_f1", "coverage"},
+        "multiple_choice": {"routing_accuracy", "routed_accuracy", "oracle_accuracy", "coverage"},
+        "regression": {"routing_accuracy", "routed_spearman", "oracle_spearman", "coverage"},
     }
     table = command("evaluate").out
     for task, score in (
