@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer.adapters import FEED_FORWARD
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 4e-3
 TARGETS = FEED_FORWARD
 FORM = "bottleneck"
 LINEAR = False

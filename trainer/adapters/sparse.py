@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer.adapters import ATTENTION
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 8e-3
 TARGETS = ATTENTION
 FORM = "blocks"
 LINEAR = True
