@@ -191,6 +191,7 @@ def test_cards_show_what_means_harm_as_it_is(harmed: Server, visit: Visiting) ->
     assert seen.warned()
     seen.box("Expert or generation").fill("harm@1")
     seen.button("Show").click()
+    expect(seen.page.get_by_label("Lineage of harm@1, a picture that scrolls")).to_be_visible()
     seen.cell("harm/data@1").click()
     expect(seen.cell(FILE)).to_be_visible()
     expect(seen.cell(LABELS[0])).to_be_visible()
