@@ -27,7 +27,7 @@ from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 from benchmarks import measure, mixtures
 from trainer import sources
 from trainer.adapters import tt_lora
-from trainer.base_model import BaseModel, Batch, default_first_layer
+from trainer.base_model import BaseModel, default_first_layer
 from trainer.data import Row
 from trainer.encoding import Encoding, encode
 from trainer.experts import Alone, ExpertModule, design
@@ -36,6 +36,7 @@ from trainer.inputs import Input
 from trainer.moe import MoE
 from trainer.predictions import Asked
 from trainer.settings import ExpertSettings
+from trainer.tokens import Batch
 from trainer.trainee import Split, Trainee
 from trainer.training import train_together
 from trainer.visitors import Visitor

@@ -25,12 +25,13 @@ from benchmarks.mixed_lora import MixedLora
 from benchmarks.paper import PaperMoE, published
 from registry import Generation
 from trainer import denormals, sources
-from trainer.base_model import BaseModel, Batch
+from trainer.base_model import BaseModel
 from trainer.inputs import Input
 from trainer.loans import Loan
 from trainer.moe import MoE
 from trainer.predictions import Asked
 from trainer.thawing import thawed
+from trainer.tokens import Batch
 
 BATCH = 32
 PEFT_EXPERTS = 16

@@ -1,7 +1,10 @@
-"""Regression beside LoRA, and multiple choice beside all choices in one text; test rows of real tasks.
+"""Regression beside LoRA, multiple choice beside all choices in one text, and text generation beside LoRA and
+the base model that is shown a few rows; test rows of real tasks.
 
     python -m benchmarks.kinds [--data FOLDER] [--tasks stsb sick_relatedness csqa social_iqa] [--seeds 0 1 2]
                                [--rows 1000] [--test-rows 500] [--epochs 4] [--work DIR] [--json]
+
+Tasks to write are, for example, `--tasks e2e_nlg common_gen`.
 
 `FOLDER` holds one folder a task, each with `train.csv` and one of `test.csv` or `validation.csv`, which is
 used as test; validation rows are carved out of train. Every form of a task is trained by the same loop on the
@@ -10,7 +13,9 @@ same rows:
 - of a task with numbers: `tt_lora`, and `lora` of rank 16;
 - of a task with choices: `choices`, each read by itself after the text (kind multiple_choice), and `string`,
   text and all choices in one text whose label is the number of the right one (kind classification). Both are
-  `tt_lora`.
+  `tt_lora`;
+- of a task to write: `tt_lora`, and `lora` of rank 16; and the base model alone with 4 rows of train before
+  each that it is asked, which may write as much as the expert.
 
 Everything is kept in homes below `--work`, so that a second call goes on where the first one stopped.
 """
@@ -19,13 +24,15 @@ import argparse
 import csv
 import json
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import few_shot, measure
 from benchmarks.samples import sample
 from registry import Registry
 from trainer.base_model import BaseModel
+from trainer.dataset_features import rows_of
 from trainer.pipeline import AddedTask, ExpertSettings, add_task
 
 TASKS = ("stsb", "sick_relatedness", "csqa", "social_iqa")
@@ -44,6 +51,7 @@ class Form:
 
 AMOUNTS = (Form("tt_lora", "regression"), Form("lora", "regression", "lora", 16))
 CHOICES = (Form("choices", "multiple_choice"), Form("string", "classification", joined=True))
+WRITTEN = (Form("tt_lora", "text_generation"), Form("lora", "text_generation", "lora", 16))
 
 
 def main() -> None:
@@ -53,7 +61,7 @@ def main() -> None:
     base = BaseModel.load(options.base_model)
     report = measure.Report("task kinds")
     for task in options.tasks:
-        forms = CHOICES if has_choices(options.data / task / "train.csv") else AMOUNTS
+        forms = forms_of(options.data / task / "train.csv")
         found = {
             form.name: [run(base, task, form, seed, options) for seed in options.seeds] for form in forms
         }
@@ -62,6 +70,13 @@ def main() -> None:
         ours, other = (scores(found[form.name]) for form in forms)
         gained = [one - two for one, two in zip(ours, other, strict=True)]
         report.ratios[f"{task}: {forms[0].name} less {forms[1].name}"] = measure.spread(gained).median
+        if forms == WRITTEN:
+            report.ratios[f"{task}: loss of a token, tt_lora over lora"] = losses(*found.values())
+            shown = [
+                few_shots(base, task, one, seed, options)
+                for seed, one in zip(options.seeds, found[WRITTEN[0].name], strict=True)
+            ]
+            report.table.append(few_shot.line(task, shown))
     report.notes.append(
         f"{options.base_model}; {options.rows or 'all'} rows of train, validation among them, "
         f"{options.test_rows or 'all'} of test; seeds {', '.join(map(str, options.seeds))}; median and "
@@ -83,17 +98,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def has_choices(path: Path) -> bool:
-    """Whether a file has columns of choices."""
+def forms_of(path: Path) -> tuple[Form, ...]:
+    """The ways to learn the task in a file, by its columns."""
     with path.open(newline="", encoding="utf-8") as file:
-        return "choice_0" in next(csv.reader(file))
+        columns = next(csv.reader(file))
+    return CHOICES if "choice_0" in columns else WRITTEN if "target" in columns else AMOUNTS
 
 
 def run(base: BaseModel, task: str, form: Form, seed: int, options: argparse.Namespace) -> AddedTask:
     """The expert of one form and seed: found, or trained now."""
-    folder = (
-        options.work / "kinds" / f"{form.name}-{seed}-{options.rows}-{options.test_rows}-{options.epochs}"
-    )
+    folder = home_of(form, seed, options)
     test = next(
         path for name in ("test", "validation") if (path := options.data / task / f"{name}.csv").exists()
     )
@@ -121,6 +135,44 @@ def run(base: BaseModel, task: str, form: Form, seed: int, options: argparse.Nam
         return added
     finally:
         registry.close()
+
+
+def losses(ours: list[AddedTask], others: list[AddedTask]) -> float:
+    """The mean surprise of a target's token on test, as a share of that of the others."""
+    ratios = [
+        log(one.metrics["test"]["perplexity"]) / log(other.metrics["test"]["perplexity"])
+        for one, other in zip(ours, others, strict=True)
+    ]
+    return measure.spread(ratios).median
+
+
+def few_shots(
+    base: BaseModel, task: str, expert: AddedTask, seed: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """The scores of the base model on the test rows of an expert: found, or measured now."""
+    folder = home_of(WRITTEN[0], seed, options)
+    kept = folder / f"{task}-shots.json"
+    if not kept.exists():
+        with Registry(folder / "home") as registry:
+            dataset = registry.dataset(task, expert.expert.dataset)
+            data = rows_of(registry, dataset, expert.expert.kind)
+        limit = expert_limit(expert)
+        found = few_shot.few_shot(base, data.split("train"), data.split("test"), limit, seed)
+        kept.write_text(json.dumps(found))
+    measured: dict[str, float] = json.loads(kept.read_text())
+    measure.tell(json.dumps({"task": task, "form": "shots", "seed": seed, **measured}))
+    return measured
+
+
+def expert_limit(expert: AddedTask) -> int:
+    """How much an expert writes at most."""
+    return int(expert.expert.config["architecture"]["task_config"]["max_new_tokens"])
+
+
+def home_of(form: Form, seed: int, options: argparse.Namespace) -> Path:
+    """Where all of one form and seed is kept."""
+    folder: Path = options.work / "kinds"
+    return folder / f"{form.name}-{seed}-{options.rows}-{options.test_rows}-{options.epochs}"
 
 
 def in_one_text(path: Path, target: Path) -> Path:

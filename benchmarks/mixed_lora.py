@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import AutoModel
 
 from trainer import sources
-from trainer.base_model import BaseModel, Batch
+from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule
+from trainer.tokens import Batch
 
 
 class MixedLora:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.adapters import tt_lora
-from trainer.base_model import BaseModel, Batch
+from trainer.base_model import BaseModel
 from trainer.experts import ExpertModule, design
+from trainer.tokens import Batch
 from trainer.visitors import LAST, Taps, Visitor, pool
 
 

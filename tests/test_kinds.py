@@ -98,14 +98,14 @@ from torch import nn
 from torch.nn import functional
 
 from registry.errors import DataRefusedError
-from trainer.tasks import Answer, prepare_nothing, settle_nothing
+from trainer.tasks import Answer, configure_nothing, prepare_nothing, settle_nothing
 
 REQUIRED = ("text", "mark")
 OPTIONAL = ()
 TARGET = "mark"
 METRIC = "accuracy"
-CHOICES = False
-prepare, settle = prepare_nothing, settle_nothing
+CHOICES = WRITES = False
+configure, prepare, settle = configure_nothing, prepare_nothing, settle_nothing
 
 
 def recognises(columns, rows):

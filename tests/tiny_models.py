@@ -34,7 +34,7 @@ SENTENCES = (
 )
 
 
-def tiny_llama(folder: Path, *, hidden: int = 48, layers: int = 4, seed: int = 0) -> Path:
+def tiny_llama(folder: Path, *, hidden: int = 48, layers: int = 4, seed: int = 0, tied: bool = True) -> Path:
     """Save a Llama of `layers` layers, width `hidden`, 4 heads on 2 key-value heads, MLP width `2 * hidden`.
 
     Its v_proj is `hidden -> hidden / 2`, so square and oblong layers both occur.
@@ -46,7 +46,7 @@ def tiny_llama(folder: Path, *, hidden: int = 48, layers: int = 4, seed: int = 0
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         **_vocabulary(tokenizer),
     )
     return _save(LlamaForCausalLM, config, tokenizer, folder, seed)

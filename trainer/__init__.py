@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.base_model import BaseModel
+    from trainer.decoding import Decoding
     from trainer.inputs import Input
     from trainer.moe import MoE
     from trainer.pipeline import ExpertSettings, adapt, add_task, add_tasks, evaluate, retrain_router
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseModel",
+    "Decoding",
     "ExpertSettings",
     "Input",
     "MoE",
@@ -29,6 +31,7 @@ __all__ = [
 # Loaded when first asked for: torch and transformers take seconds, and reading a file needs neither.
 _LATER = {
     "BaseModel": "trainer.base_model",
+    "Decoding": "trainer.decoding",
     "ExpertSettings": "trainer.pipeline",
     "Input": "trainer.inputs",
     "MoE": "trainer.moe",

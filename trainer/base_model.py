@@ -10,13 +10,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, Cache
 from transformers.utils import logging as transformers_logging
 
 import registry
@@ -25,25 +26,9 @@ from trainer import denormals, sources
 from trainer.inputs import Text
 from trainer.progress import Progress, silent
 from trainer.stack import count_positions, find_stack, upper_part
+from trainer.tokens import Batch, Tokens
+from trainer.unembedding import Unembedding
 from trainer.visitors import LAST, MEAN, Stop, StopAt, Taps, Visitor
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Token ids of one text, and whether it was cut at the length limit."""
-
-    ids: list[int]
-    types: list[int]
-    cut: bool
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Right-padded tokens: `ids`, `mask`, `types`, each `(batch, length)`."""
-
-    ids: Tensor
-    mask: Tensor
-    types: Tensor
 
 
 class BaseModel:
@@ -59,6 +44,7 @@ class BaseModel:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         self.device = choose_device(device)
+        self._folder = source.folder
         load = {"trust_remote_code": False, "local_files_only": True}
         self.tokenizer = AutoTokenizer.from_pretrained(source.folder, **load)
         with denormals.flushed():  # torch starts its worker threads here
@@ -156,6 +142,27 @@ class BaseModel:
             ids, types = [self.tokenizer.eos_token_id], [0]
         return Tokens(ids[:max_length], types[:max_length], len(encoded["input_ids"]) > max_length)
 
+    def pieces(self, text: str) -> list[int]:
+        """Token ids of a text within another: without those that begin or end one."""
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """The text that token ids stand for, without spaces around it."""
+        text: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text.strip()
+
+    @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        return int(self.tokenizer.eos_token_id)
+
+    @cached_property
+    def words(self) -> Unembedding:
+        """What it writes with."""
+        return Unembedding.of(self.model, self._folder)
+
     def batch(self, tokens: Sequence[Tokens]) -> Batch:
         """Pad to the longest, on the right."""
         longest = max(len(one.ids) for one in tokens)
@@ -167,11 +174,26 @@ class BaseModel:
             size = len(one.ids)
             ids[row, :size], types[row, :size] = torch.tensor(one.ids), torch.tensor(one.types)
             mask[row, :size] = 1
-        return Batch(ids.to(self.device), mask.to(self.device), types.to(self.device))
+        targets = torch.tensor([one.target for one in tokens])
+        return Batch(*(each.to(self.device) for each in (ids, mask, types, targets)))
 
-    def forward(self, batch: Batch, visitor: Visitor | None = None) -> Tensor:
-        """Final hidden states `(batch, length, hidden)`."""
-        return self._run(self.model, batch, visitor, input_ids=batch.ids)
+    def forward(self, batch: Batch, visitor: Visitor | None = None, cache: Cache | None = None) -> Tensor:
+        """Final hidden states `(batch, length, hidden)`; keys and values go into `cache`."""
+        return self._run(self.model, batch, visitor, input_ids=batch.ids, past_key_values=cache)
+
+    def extend(self, batch: Batch, read: Tensor, cache: Cache, visitor: Visitor | None = None) -> Tensor:
+        """Final hidden states `(batch, length, hidden)` of tokens that come after those whose keys and values
+        are in `cache`, which they join.
+
+        Args:
+            read: the mask of those before, `(batch, length before)`.
+        """
+        steps = torch.arange(batch.ids.shape[1], device=self.device)
+        positions = (read.sum(1, keepdim=True) + steps) * batch.mask
+        whole = replace(batch, mask=torch.cat([read, batch.mask], 1))
+        return self._run(
+            self.model, whole, visitor, input_ids=batch.ids, past_key_values=cache, position_ids=positions
+        )
 
     def forward_to(self, layer: int, batch: Batch, visitor: Visitor) -> None:
         """Run only until `visitor` has seen the states that enter `layer`."""
@@ -197,10 +219,13 @@ class BaseModel:
         kept = batch.mask.bool()
         return torch.allclose(whole[kept], upper[kept], atol=1e-4, rtol=1e-4)
 
-    def _run(self, model: nn.Module, batch: Batch, visitor: Visitor | None, **inputs: Tensor) -> Tensor:
+    def _run(
+        self, model: nn.Module, batch: Batch, visitor: Visitor | None, **inputs: Tensor | Cache | None
+    ) -> Tensor:
+        cache = inputs.pop("past_key_values", None)
         if not self.is_decoder:
             inputs["token_type_ids"] = batch.types
-        options = {"use_cache": False} if self.is_decoder else {}
+        options = {"use_cache": cache is not None, "past_key_values": cache} if self.is_decoder else {}
         with self._visited_by(visitor), denormals.flushed():
             states: Tensor = model(attention_mask=batch.mask, **inputs, **options).last_hidden_state
             if visitor is not None:

@@ -160,9 +160,9 @@ def final_states(encoding: Encoding, places: Sequence[int], update: Update) -> T
 
     found: list[Tensor | None] = [None] * len(places)
     sizes = [encoding.sizes[place] for place in places]
-    for batch in by_length(sizes, EVALUATION_BATCH):
-        final, mask = encoding.final([places[one] for one in batch], Alone(low_rank, update))
-        for one, states in zip(batch, pool(final, mask).cpu(), strict=True):
+    for own in by_length(sizes, EVALUATION_BATCH):
+        final, batch = encoding.final([places[one] for one in own], Alone(low_rank, update))
+        for one, states in zip(own, pool(final, batch.mask).cpu(), strict=True):
             found[one] = states
     return torch.stack([one for one in found if one is not None])
 

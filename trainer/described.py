@@ -1,7 +1,7 @@
 """Dataclasses as JSON objects and back: how the description of an expert or a router is stored with it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar
 
 from registry.errors import DamagedError
@@ -15,7 +15,11 @@ def to_json(description: Any) -> dict[str, Any]:
     A field that came later is marked `unsaid`: at its default it is left out, so that what was described
     before has the same description still.
     """
-    later = {one.name: one.default for one in fields(description) if one.metadata.get("unsaid")}
+    later = {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in fields(description)
+        if one.metadata.get("unsaid")
+    }
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(description).items()

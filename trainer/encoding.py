@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from registry.errors import DamagedError
-from trainer.base_model import BaseModel, Tokens
+from trainer.base_model import BaseModel
 from trainer.inputs import Given, Input
 from trainer.progress import Progress, silent
 from trainer.spans import spans
 from trainer.state_cache import MemoryStates, StateCache, StateFile, StateKey
+from trainer.tokens import Batch, Tokens
 from trainer.visitors import Taps, Visitor
 
 STATE_BUDGET = 2 << 30
@@ -93,8 +94,8 @@ class Encoding:
     def _spans(self) -> list[range]:
         return spans(self.counts)
 
-    def final(self, rows: Sequence[int], visitor: Visitor | None = None) -> tuple[Tensor, Tensor]:
-        """Final states `(sequences, length, hidden)` and mask of some rows, with `visitor` at work on the
+    def final(self, rows: Sequence[int], visitor: Visitor | None = None) -> tuple[Tensor, Batch]:
+        """Final states `(sequences, length, hidden)` and tokens of some rows, with `visitor` at work on the
         way."""
         return final_states([(self, rows)], visitor)
 
@@ -112,9 +113,9 @@ class Encoding:
 
 def final_states(
     parts: Sequence[tuple[Encoding, Sequence[int]]], visitor: Visitor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Final states `(sequences, length, hidden)` in float32, and mask, of rows of one or several datasets on
-    the same base model, one part after the other."""
+) -> tuple[Tensor, Batch]:
+    """Final states `(sequences, length, hidden)` in float32, and tokens, of rows of one or several datasets
+    on the same base model, one part after the other."""
     first = parts[0][0]
     base = first.base
     batch = base.batch([one.tokens[place] for one, rows in parts for place in one.sequences(rows)])
@@ -125,7 +126,7 @@ def final_states(
             length = batch.ids.shape[1]
             hidden = torch.cat([encoding.entering(rows, length) for encoding, rows in parts])
             found = base.forward_from(first.resume_at, hidden, batch, visitor)
-    return found.float(), batch.mask
+    return found.float(), batch
 
 
 def encode(
@@ -140,6 +141,8 @@ def encode(
     dataset_sha256: str = "",
     features: Tensor | None = None,
     dtype: torch.dtype | None = None,
+    tokens: Sequence[Tokens] | None = None,
+    form: str = "",
     on_progress: Progress = silent,
 ) -> Encoding:
     """Run the base model over `inputs` once, as far as the deepest layer asked for; not at all when all that
@@ -153,22 +156,25 @@ def encode(
         cache: keeps them on disk, as those of the dataset `dataset_sha256`.
         features: the pooled states, where they are known.
         dtype: see `Encoding`; by default what suits the device.
+        tokens: what is read of each input, one sequence, where that is more than the input; `form` tells such
+            readings apart in the cache. Features are then of all of it, unless they are given.
     """
     read = [Input.of(one).sequences for one in inputs]
-    tokens = base.tokenize([sequence for own in read for sequence in own], max_length)
     counts = [len(own) for own in read]
+    tokens = list(tokens or base.tokenize([sequence for own in read for sequence in own], max_length))
     sizes = [len(one.ids) for one in tokens]
     dtype = dtype or state_type(base.device)
     remarks: list[str] = []
     file = kept = sink = None
     if resume_at is not None and cache is not None:
-        wanted = StateKey(base.record.fingerprint, dataset_sha256, resume_at, max_length)
+        wanted = StateKey(base.record.fingerprint, dataset_sha256, resume_at, max_length, form)
         file = StateFile(cache, wanted, sizes, base.hidden, dtype)
         kept = _kept(file, remarks)
     if kept is None and resume_at is not None and base.can_resume_at(resume_at):
         sink = _sink(file, MemoryStates(sizes, base.hidden, dtype), state_budget, remarks)
     if kept is None or features is None:
-        features = _read(base, tokens, counts, layers, resume_at, sink, on_progress)
+        pooled = _read(base, tokens, counts, layers, resume_at, sink, on_progress)
+        features = pooled if features is None else features
     states = kept if sink is None else sink.end()
     found = Encoding(
         base=base,
@@ -196,9 +202,9 @@ def agrees(encoding: Encoding) -> bool:
     order = sorted(range(len(encoding.sizes)), key=lambda row: encoding.sizes[row])
     rows = [order[0], order[len(order) // 2], order[-1]]
     with torch.no_grad():
-        upper, mask = encoding.final(rows)
+        upper, batch = encoding.final(rows)
         whole, _ = replace(encoding, resume_at=None).final(rows)
-    kept = mask.bool()
+    kept = batch.mask.bool()
     distance = (upper[kept] - whole[kept]).norm() / whole[kept].norm()
     return distance.item() <= TOLERANCE[encoding.dtype]
 

@@ -31,6 +31,7 @@ from trainer.layouts import (
 )
 from trainer.shapes import config_from
 from trainer.spans import by_input
+from trainer.tokens import Batch
 from trainer.visitors import Visitor, pool
 
 
@@ -47,6 +48,7 @@ def design(
     max_length: int,
     targets: Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    task_config: Mapping[str, Any] | None = None,
 ) -> Architecture:
     """Settle what was left open by the settings, for one base model.
 
@@ -83,6 +85,7 @@ def design(
         pooling=base.pooling,
         max_length=max_length,
         labels=tuple(labels),
+        task_config=dict(task_config or {}),
     )
 
 
@@ -125,6 +128,8 @@ class ExpertModule(nn.Module):
         self.architecture = architecture
         self.kind = kinds.load("tasks", architecture.task_kind)
         self.layouts = layouts(base, architecture)
+        if self.kind.WRITES:
+            self._words = base.words
         if frozen is None:
             values = _start(base, architecture, seed)
             self.head: nn.Module = self.kind.head(architecture.head_inputs(base.hidden), architecture.labels)
@@ -153,10 +158,12 @@ class ExpertModule(nn.Module):
         """The adapters as they run: formed once, used by every token of the batch."""
         return Alone(form_of(self.architecture), self._parts())
 
-    def outputs(self, final: Tensor, mask: Tensor, counts: Sequence[int]) -> Tensor:
+    def outputs(self, final: Tensor, batch: Batch, counts: Sequence[int]) -> Tensor:
         """The head's outputs, a row for each input, from final states `(sequences, length, hidden)`; counts:
-        how many sequences each input is."""
-        return by_input(self.head(pool(final, mask)[:, self.architecture.pooling]), counts)
+        how many sequences each input is. Of a kind that writes: the surprise of each row's target."""
+        if self.kind.WRITES:
+            return self._words.surprises(self.head, final, batch)
+        return by_input(self.head(pool(final, batch.mask)[:, self.architecture.pooling]), counts)
 
     def pack(self, about: Mapping[str, Any]) -> bytes:
         """The frozen form: one safetensors file with cores, head, and what they are."""

@@ -1,6 +1,6 @@
 """What the experts of a batch answer: each head by itself, several for one input together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,13 +26,24 @@ class Answered:
 
 
 def decode(
-    loan: Loan, final: Tensor, mask: Tensor, inputs: Sequence[Input], mixes: Sequence[Mix]
+    loan: Loan,
+    final: Tensor,
+    mask: Tensor,
+    inputs: Sequence[Input],
+    mixes: Sequence[Mix],
+    written: Mapping[int, Answer],
 ) -> list[Answered | DamagedError]:
-    """From the final states `(sequences, length, hidden)` of a batch."""
+    """From the final states `(sequences, length, hidden)` of a batch.
+
+    Args:
+        written: by row, the answers of experts that write.
+    """
     pooled, counts = pool(final, mask), [len(one.sequences) for one in inputs]
     owners = spread(range(len(inputs)), counts)
     found: dict[tuple[int, int], Answer] = {}
     for slot, resident, places in loan.groups():
+        if task_kind(resident.member.expert).WRITES:
+            continue
         rows = list(dict.fromkeys(owners[place] for place in places))
         read = head_reads(resident.member.architecture, pooled, loan.early, mask, places)
         outputs = resident.head(read)
@@ -41,18 +52,24 @@ def decode(
         own = [inputs[row] for row in rows]
         answers = task_kind(expert).answers(resident.head, outputs, expert.labels, own)
         found |= zip([(row, slot) for row in rows], answers, strict=True)
-    return [_together(loan, mix, found, row, inputs[row]) for row, mix in enumerate(mixes)]
+    return [_together(loan, mix, found, row, inputs[row], written) for row, mix in enumerate(mixes)]
 
 
 def _together(
-    loan: Loan, mix: Mix, found: dict[tuple[int, int], Answer], row: int, asked: Input
+    loan: Loan,
+    mix: Mix,
+    found: dict[tuple[int, int], Answer],
+    row: int,
+    asked: Input,
+    written: Mapping[int, Answer],
 ) -> Answered | DamagedError:
     """The answer to one input."""
     experts = [loan.bank.members[slot].expert for slot in mix.slots]
     for slot, expert in zip(mix.slots, experts, strict=True):
         if slot in loan.damaged:
             return DamagedError(f"{expert.name} cannot answer: {loan.damaged[slot]}")
-    answers = [found[row, slot] for slot in mix.slots]
+    # Experts that write have mixed at every layer already, and written one text.
+    answers = [written[row]] if row in written else [found[row, slot] for slot in mix.slots]
     if len(answers) > 1:
         answers = [task_kind(experts[0]).combine(answers, mix.weights, asked)]
     return Answered(answers[0] if answers else None, experts, mix.weights)

@@ -22,7 +22,11 @@ from trainer.forms import Form, Parts
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Everything that shapes an expert; stored whole with it, so that its bytes can be read back."""
+    """Everything that shapes an expert; stored whole with it, so that its bytes can be read back.
+
+    Attributes:
+        task_config: what the task kind's `configure` gave, and `max_new_tokens` of kinds that write.
+    """
 
     task_kind: str
     adapter: str
@@ -32,6 +36,7 @@ class Architecture:
     pooling: int
     max_length: int
     labels: tuple[str, ...]
+    task_config: dict[str, Any] = field(default_factory=dict, metadata={"unsaid": True})
     head_layers: tuple[int, ...] = field(default=(), metadata={"unsaid": True})
     """The layers whose entering states the head reads, mean and last token of each, side by side; where there
     are none, it reads the final states as `pooling` says."""

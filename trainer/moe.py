@@ -5,31 +5,36 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import Cache
 
 from registry import DamagedError, Expert, Generation, NotFoundError, Registry
 from registry.blobs import Blobs
 from registry.errors import InvalidSettingError, nearest
 from trainer import denormals, generations
 from trainer.bank import Bank, said_budget
-from trainer.base_model import BaseModel, Batch
+from trainer.base_model import BaseModel
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
 from trainer.decisions import Decider, Decision
+from trainer.decoding import GREEDY, Decoding, Reading
 from trainer.described import from_json
 from trainer.familiarity import Fit
 from trainer.generations import RouterDesign
 from trainer.heads import Answered, decode
 from trainer.inputs import Given, Input, words
 from trainer.loans import Loan
-from trainer.mixes import Mix, Policy
+from trainer.mixes import NOBODY, Mix, Policy
 from trainer.pool import Chosen, RoutedOnTheWay
 from trainer.predictions import Asked, Prediction, counts_of, inputs_of, told
 from trainer.progress import Progress, silent
 from trainer.routers import Features
 from trainer.spans import means, spread
 from trainer.thawing import fetched, fitting_base
+from trainer.tokens import Batch
 from trainer.visitors import Taps
+from trainer.writing import Writers
 
 ALONE = Policy.of()
+
 WINDOW = 1024
 """Texts that are sorted by length together. Padding is rare then, and the first answers come soon."""
 
@@ -63,6 +68,7 @@ class MoE:
         self.experts = list(pool)
         self.bank = Bank(base, self.experts, lambda expert: fetched(blobs, expert), budget)
         self.fit = fit
+        self._writers = Writers(self.bank)
         self._decider = Decider(self.experts, router, fit)
         if generation is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
@@ -109,10 +115,11 @@ class MoE:
         expert: str | None = None,
         top_k: int | None = None,
         fallback: str | None = None,
+        decoding: Decoding = GREEDY,
         on_progress: Progress = silent,
     ) -> list[Prediction]:
         """Answer each text, in order; see `stream`."""
-        asked: dict[str, Any] = {"expert": expert, "top_k": top_k, "fallback": fallback}
+        asked: dict[str, Any] = {"expert": expert, "top_k": top_k, "fallback": fallback, "decoding": decoding}
         return list(self.stream(texts, **asked, total=len(texts), on_progress=on_progress))
 
     def stream(
@@ -122,6 +129,7 @@ class MoE:
         expert: str | None = None,
         top_k: int | None = None,
         fallback: str | None = None,
+        decoding: Decoding = GREEDY,
         total: int = 0,
         on_progress: Progress = silent,
     ) -> Iterator[Prediction]:
@@ -135,6 +143,7 @@ class MoE:
             top_k: experts that answer together, by the router's weights; 1 asks the best one, whether it fits
                 or not.
             fallback: where no expert fits, `abstain` (so it is without `top_k`) or `top-k`: several do.
+            decoding: how the answers are written of experts that write.
             total: how many texts there are, if known, for who watches.
 
         Raises:
@@ -148,10 +157,16 @@ class MoE:
         forced = None if self.generation is not None and expert is None else self._slot(expert)
         if forced is not None and (top_k, fallback) != (None, None):
             raise InvalidSettingError("an expert that is named answers alone: leave out top-k and fallback")
-        return self._stream(texts, forced, policy, total, on_progress)
+        return self._stream(texts, forced, policy, decoding, total, on_progress)
 
     def _stream(
-        self, texts: Iterable[Given], forced: int | None, policy: Policy, total: int, on_progress: Progress
+        self,
+        texts: Iterable[Given],
+        forced: int | None,
+        policy: Policy,
+        decoding: Decoding,
+        total: int,
+        on_progress: Progress,
     ) -> Iterator[Prediction]:
         done, halving = 0, Halving()
         for window in windows(texts, WINDOW):
@@ -163,7 +178,7 @@ class MoE:
             found: dict[int, Prediction | DamagedError] = {}
             for rows in self._batches(asked, policy):
                 answers = halving.run(
-                    [asked[row] for row in rows], lambda some: self._answer(some, forced, policy)
+                    [asked[row] for row in rows], lambda some: self._answer(some, forced, policy, decoding)
                 )
                 found |= zip(rows, answers, strict=True)
                 done += len(rows)
@@ -197,40 +212,62 @@ class MoE:
 
     @torch.no_grad()
     def _answer(
-        self, asked: Sequence[Asked], forced: int | None, policy: Policy = ALONE
+        self,
+        asked: Sequence[Asked],
+        forced: int | None,
+        policy: Policy = ALONE,
+        decoding: Decoding = GREEDY,
     ) -> list[Prediction | DamagedError]:
         if forced is not None:
-            answered = self._chosen(asked, [Mix.alone(forced)] * len(asked))
+            answered = self._chosen(asked, [Mix.alone(forced)] * len(asked), decoding)
             return told(asked, answered, None, None, None)
-        batch = self._batch(asked)
+        batch, cache = self._batch(asked), self._writers.cache()
         with Loan(self.bank) as loan:
-            decision, final = self._route(loan, batch, asked, policy)
-            answered = decode(loan, final, batch.mask, inputs_of(asked), decision.mixes)
-        # The pool reads as much as any of its experts; those that read less are asked again.
-        mixes = decision.mixes
-        again = [row for row, mix in enumerate(mixes) if mix.slots and asked[row].size > self._limit(mix)]
+            decision, final = self._route(loan, batch, asked, policy, cache)
+            mixes = decision.mixes
+            # The pool reads as much as any of its experts, and no template; others are asked again.
+            again = [row for row, mix in enumerate(mixes) if mix.slots and self._otherwise(asked[row], mix)]
+            now = [NOBODY if row in again else mix for row, mix in enumerate(mixes)]
+            written = {}
+            if cache is not None:
+                reading = Reading.of(self.base, cache, batch, final)
+                written = self._writers.go_on(loan, reading, asked, now, decoding)
+            answered = decode(loan, final, batch.mask, inputs_of(asked), now, written)
         asked = list(asked)
         for row in again:
             [asked[row]] = Asked.read(self.base, [asked[row].input], self._limit(mixes[row]))
-        if again:
-            repeated = self._chosen([asked[row] for row in again], [mixes[row] for row in again])
-            for row, answer in zip(again, repeated, strict=True):
-                answered[row] = answer
+        repeated = self._chosen([asked[row] for row in again], [mixes[row] for row in again], decoding)
+        for row, answer in zip(again, repeated, strict=True):
+            answered[row] = answer
         return told(asked, answered, decision, self.generation, self.fit)
 
-    def _chosen(self, asked: Sequence[Asked], mixes: Sequence[Mix]) -> list[Answered | DamagedError]:
+    def _otherwise(self, asked: Asked, mix: Mix) -> bool:
+        return asked.size > self._limit(mix) or self._writers.begins_anew(mix)
+
+    def _chosen(
+        self, asked: Sequence[Asked], mixes: Sequence[Mix], decoding: Decoding
+    ) -> list[Answered | DamagedError]:
         """Answers of experts that are known beforehand."""
-        batch = self._batch(asked)
-        with Loan(self.bank) as loan:
-            loan.take_mixed(spread(mixes, counts_of(asked)))
-            final = self.base.forward(batch, Chosen(loan))
-            return decode(loan, final, batch.mask, inputs_of(asked), mixes)
+        found: dict[int, Answered | DamagedError] = {}
+        for writing in (True, False):
+            rows = [row for row, mix in enumerate(mixes) if (mix in self._writers) == writing]
+            own, several = [asked[row] for row in rows], [mixes[row] for row in rows]
+            if rows and writing:
+                found |= zip(rows, self._writers.begin(own, several, decoding), strict=True)
+            elif rows:
+                batch = self._batch(own)
+                with Loan(self.bank) as loan:
+                    loan.take_mixed(spread(several, counts_of(own)))
+                    final = self.base.forward(batch, Chosen(loan))
+                    answered = decode(loan, final, batch.mask, inputs_of(own), several, {})
+                found |= zip(rows, answered, strict=True)
+        return [found[row] for row in range(len(asked))]
 
     def _batch(self, asked: Sequence[Asked]) -> Batch:
         return self.base.batch([sequence for one in asked for sequence in one.tokens])
 
     def _route(
-        self, loan: Loan, batch: Batch, asked: Sequence[Asked], policy: Policy
+        self, loan: Loan, batch: Batch, asked: Sequence[Asked], policy: Policy, cache: Cache | None
     ) -> tuple[Decision, Tensor]:
         """The decision and the final states of the experts it chose."""
         layers, counts = self.design.layers, counts_of(asked)
@@ -242,7 +279,7 @@ class MoE:
 
         if layers and self.design.passes == "one":
             visitor = RoutedOnTheWay(loan, decide, layers, batch.mask, counts, words(inputs))
-            final = self.base.forward(batch, visitor)
+            final = self.base.forward(batch, visitor, cache)
             assert visitor.decision is not None
             return visitor.decision, final
         states = None
@@ -253,4 +290,4 @@ class MoE:
         with denormals.flushed():
             decision = decide(Features(states, words(inputs)))
         loan.take_mixed(spread(decision.mixes, counts))
-        return decision, self.base.forward(batch, Chosen(loan))
+        return decision, self.base.forward(batch, Chosen(loan), cache)

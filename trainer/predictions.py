@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from registry import DamagedError, Generation
-from trainer.base_model import BaseModel, Tokens
+from trainer.base_model import BaseModel
 from trainer.decisions import Decision, Weights
 from trainer.familiarity import Fit
 from trainer.heads import Answered
 from trainer.inputs import Input
 from trainer.tasks import Answer
+from trainer.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Prediction:
         weights: the router's weight of each task, 1 for a forced expert.
         margin: largest weight minus the second largest.
         generation: such as `router@3`; None when the expert was forced.
-        cut: whether the text was longer than the limit, so that its end was not read.
+        cut: whether the text was longer than the limit, so that its end was not read, or an answer that is
+            written was to go on when it was as long as answers may be.
         score: how strange the text is to the expert's tasks; threshold: above it no expert fits. None where
             nobody can tell: the expert was forced, or the generation has no threshold.
         reason: why no expert fits, in words; None where one does.
@@ -109,7 +111,7 @@ def told(
                 weights=decision.weights[row] if decision else {first.task: 1.0} if first else {},
                 margin=1.0 if decision is None else decision.margins[row],
                 generation=None if decision is None or generation is None else generation.name,
-                cut=any(sequence.cut for sequence in one.tokens),
+                cut=answer.cut or any(sequence.cut for sequence in one.tokens),
                 value=answer.value,
                 index=answer.index,
                 score=score,

@@ -10,6 +10,7 @@ from registry.canonical import canonical_json
 from registry.errors import InvalidSettingError
 from trainer import kinds
 from trainer.shapes import config_from
+from trainer.templates import Template
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,14 @@ class ExpertSettings:
     seed: int = 0
     instant: bool = False
     """First a probe, which answers at once and stays if training gives nothing better."""
+    template: str | None = None
+    """What stands around the text, `{text}`, where answers are written; by default a line break after it."""
+    max_target: int = 256
+    """Tokens of an answer to learn, its end among them; rows with a longer one are refused."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no training could use."""
-        for name in ("rank", "epochs", "batch_size", "max_length", "patience"):
+        for name in ("rank", "epochs", "batch_size", "max_length", "patience", "max_target"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
@@ -70,6 +75,8 @@ class ExpertSettings:
                 raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
         if not 0 <= self.seed < 2**31:
             raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+        if self.template is not None:
+            Template.of(self.template)
 
     def shape(self, sizes: Iterable[tuple[int, int]] | None = None) -> Any:
         """The adapter kind's own settings; sizes: see `trainer.shapes`."""

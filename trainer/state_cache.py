@@ -42,16 +42,17 @@ _CHUNK = 16 << 20
 
 @dataclass(frozen=True)
 class StateKey:
-    """What states depend on."""
+    """What states depend on; `form`: how rows are read, where that is more than their inputs."""
 
     base_model: str
     dataset_sha256: str
     layer: int
     max_length: int
+    form: str = ""
 
     def name(self, dtype: torch.dtype) -> str:
         """The file's name without its ending."""
-        reading = {"layer": self.layer, "max_length": self.max_length, "dtype": str(dtype)}
+        reading = {"layer": self.layer, "max_length": self.max_length, "dtype": str(dtype), "form": self.form}
         return key(base_model=self.base_model, dataset=self.dataset_sha256, reading=reading)
 
 

@@ -18,6 +18,7 @@ from trainer.data import Row
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length, shuffled_by_length
 from trainer.experts import ExpertModule
 from trainer.settings import TrainingSettings
+from trainer.tokens import Batch
 
 
 @dataclass
@@ -26,7 +27,8 @@ class TrainingState:
 
     Attributes:
         step: steps done in all; epoch and batch follow from it.
-        best: parameters of the best epoch so far; best_score: its validation score and negative loss.
+        best: parameters of the best epoch so far; best_score: its validation score and
+            negative loss; of kinds that write the latter alone.
         history: one row an epoch.
     """
 
@@ -141,11 +143,11 @@ class Trainee:
             self._batches = epoch, shuffled_by_length(sizes, self.settings.batch_size, generator)
         return self._batches[1]
 
-    def loss(self, final: Tensor, mask: Tensor, places: Sequence[int]) -> Tensor:
-        """The mean loss over the rows at some places, given their final states."""
+    def loss(self, final: Tensor, batch: Batch, places: Sequence[int]) -> Tensor:
+        """The mean loss over the rows at some places, given their final states and tokens."""
         targets = self.training.targets[list(places)].to(final.device)
         counts = self.encoding.counted([self.training.rows[place] for place in places])
-        found: Tensor = self.module.kind.loss(self.module.outputs(final, mask, counts), targets)
+        found: Tensor = self.module.kind.loss(self.module.outputs(final, batch, counts), targets)
         return found
 
     def learn(self, loss: float) -> None:
@@ -215,11 +217,14 @@ def _schedule(optimizer: torch.optim.Optimizer, step: int, total: int, settings:
 def _finish_epoch(
     module: ExpertModule, encoding: Encoding, validation: Split, state: TrainingState, pace: Pace
 ) -> None:
-    found = outputs(module, encoding, validation.rows)
-    module.kind.settle(module.head, found, validation.data, module.architecture.labels)
-    metrics = module.kind.metrics(answers(module, found, validation.data), validation.data)
-    loss = _finite(module.kind.loss(found, validation.targets).item())
-    score = (metrics[module.kind.METRIC], -loss)
+    kind, found = module.kind, outputs(module, encoding, validation.rows)
+    kind.settle(module.head, found, validation.data, module.architecture.labels)
+    loss = _finite(kind.loss(found, validation.targets).item())
+    if kind.WRITES:  # To write an answer to every row would take longer than the epoch.
+        metrics, score = kind.fit(found), (-loss, 0.0)
+    else:
+        metrics = kind.metrics(answers(module, found, validation.data), validation.data)
+        score = (metrics[kind.METRIC], -loss)
     state.history.append(
         {
             "epoch": state.step // pace.steps_per_epoch,

@@ -115,13 +115,13 @@ def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: 
             sum(one.encoding.counted(rows)) for (_, one, _, _), rows in zip(shares, places, strict=True)
         ]
         visitor = modules[0].visitor() if len(modules) == 1 else Together(modules, counts)
-        final, mask = final_states(
+        final, batch = final_states(
             [(one.encoding, rows) for (_, one, _, _), rows in zip(shares, places, strict=True)], visitor
         )
         total, first = final.new_zeros(()), 0
         for (number, one, own, whole), count in zip(shares, counts, strict=True):
             sequences = slice(first, first + count)
-            loss = len(own) / whole * one.loss(final[sequences], mask[sequences], own)
+            loss = len(own) / whole * one.loss(final[sequences], batch.part(sequences), own)
             losses[number] += loss.detach()
             total, first = total + loss, sequences.stop
         total.backward()
@@ -150,5 +150,7 @@ def _note_of(trainee: Trainee) -> str:
     note = f"epoch {epoch} of {pace.epochs}, loss {loss:.3f}"
     if not state.history:
         return note
-    metric = trainee.module.kind.METRIC
-    return f"{note}, validation {metric} {state.history[-1][f'validation_{metric}']:.3f}"
+    measured = {name: value for name, value in state.history[-1].items() if name.startswith("validation_")}
+    measured.pop("validation_loss")
+    name, value = next(iter(measured.items()))
+    return f"{note}, {name.replace('_', ' ', 1)} {value:.3f}"

@@ -140,11 +140,11 @@ def echo_prediction(prediction: "Prediction") -> None:
         share = prediction.probability
         sure = "" if share is None else f"{bar(share)} {share:.2f}  "
         mixed = " and ".join(f"{name} ({weight:.2f})" for name, weight in prediction.mixed.items())
-        click.echo(f"  {plain(prediction.label, 40)}  {sure}by {mixed or prediction.expert}")
+        click.echo(f"  {plain(prediction.label)}  {sure}by {mixed or prediction.expert}")
     if prediction.reason is not None:
         click.echo(f"  {prediction.reason}")
     if prediction.cut:
-        click.echo("  longer than the limit: its end was not read")
+        click.echo("  longer than the limit: its end was not read, or that of the answer not written")
     from trainer.predictions import largest
 
     nearest = largest(prediction.weights, 4).items()

@@ -15,6 +15,7 @@ from trainer.base_model import BaseModel
 from trainer.encoding import encode
 from trainer.experts import ExpertModule, design
 from trainer.inputs import Input
+from trainer.tokens import Batch
 from trainer.trainee import outputs
 
 CHOICES = ("it was warm", "a cloud of rain over the hills", "two coins")
@@ -72,7 +73,7 @@ def test_a_batch_in_parts_takes_the_same_step(
     longest: list[int] = []
     real = training.final_states
 
-    def watched(*given: object) -> tuple[Tensor, Tensor]:
+    def watched(*given: object) -> tuple[Tensor, Batch]:
         found = real(*given)  # type: ignore[arg-type]
         longest.append(len(found[0]))
         return found

@@ -146,8 +146,8 @@ def test_without_room_states_stay_in_memory_and_without_memory_they_are_computed
         "The hidden states of these rows take 0.0 GiB, and there is no room for them: each epoch runs all "
         "layers. REGISTRY_STATES_GIB sets the room",
     )
-    (left, mask), (right, _) = nothing.final([0, 1]), memory.final([0, 1])
-    assert torch.allclose(left[mask.bool()], right[mask.bool()], atol=1e-5)
+    (left, batch), (right, _) = nothing.final([0, 1]), memory.final([0, 1])
+    assert torch.allclose(left[batch.mask.bool()], right[batch.mask.bool()], atol=1e-5)
 
 
 def test_it_takes_no_more_than_a_share_of_the_free_disk(
@@ -190,8 +190,8 @@ def test_states_in_half_precision_agree_within_their_tolerance(encoded: Encode, 
     half, full = encoded(cache, dtype=torch.bfloat16), encoded(cache)
     assert (half.states.dtype, half.resume_at) == (torch.bfloat16, 2)
     assert torch.equal(half.states, full.states.to(torch.bfloat16))
-    final, mask = half.final([0, 5])
-    kept = mask.bool()
+    final, batch = half.final([0, 5])
+    kept = batch.mask.bool()
     whole = full.final([0, 5])[0]
     assert final.dtype == torch.float32
     assert 1e-6 < ((final[kept] - whole[kept]).norm() / whole[kept].norm()).item() < 5e-2

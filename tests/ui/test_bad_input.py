@@ -86,6 +86,8 @@ def test_the_commands_take_these_numbers() -> None:
         ("add-task", "--head-learning-rate"),
         ("retrain-router", "--coverage"),
         ("retrain-router", "--tolerance"),
+        ("predict", "--temperature"),
+        ("predict", "--top-p"),
         ("worker", "--lease"),
         ("gc", "--grace"),
     ]

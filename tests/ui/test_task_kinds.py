@@ -12,7 +12,12 @@ from trainer import MoE
 from trainer.inputs import Input
 from ui.views import continual, playground, routers
 
-KINDS = {"multi_label": ("--kind", "multi_label"), "multiple_choice": (), "regression": ()}
+KINDS = {
+    "multi_label": ("--kind", "multi_label"),
+    "multiple_choice": (),
+    "regression": (),
+    "text_generation": ("--template", r"{text}\n\n", "--max-target", "40"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,47 @@ def test_a_number_is_answered_without_a_probability(command: Command) -> None:
     assert f"  {answer['label']}  by regression@1\n" in shown
 
 
+def test_a_text_is_written(command: Command) -> None:
+    asked = ("predict", "Say it of the film: red.", "--expert", "text_generation")
+    [answer] = command(*asked, "--json").json
+    assert (answer["probability"], answer["probabilities"], answer["value"]) == (None, {}, None)
+    shown = command(*asked).out
+    assert f"  by {answer['expert']}\n" in shown
+    drawn = ("--temperature", "2", "--top-p", "0.9", "--max-new-tokens", "5", "--json")
+    first, again, other = (
+        command(*asked, *drawn, "--seed", seed).json[0]["label"] for seed in ("1", "1", "2")
+    )
+    assert first == again != other
+    assert command("predict", "Say it of the film: red.", *drawn).json[0]["task"] == "text_generation"
+
+
+def test_how_texts_are_written_is_refused_in_one_line(command: Command, tmp_path: Path) -> None:
+    asked = ("predict", "Say it of the film: red.")
+    for given, said in (
+        (("--temperature", "-1"), "'--temperature': -1.0 is not in the range x>=0"),
+        (("--temperature", "11"), "temperature 11 must be from 0 to 10"),
+        (("--temperature", "1", "--top-p", "0"), "'--top-p': 0.0 is not in the range 0<x<=1"),
+        (("--top-p", "0.5"), "top-p 0.5 needs a temperature above 0: without one nothing is drawn"),
+        (("--max-new-tokens", "0"), "max new tokens 0 must be from 1 to 4,096"),
+        (("--choice", "a", "--choice", "b", "--expert", "text_generation"), "does not take choices"),
+    ):
+        assert_refused(command(*asked, *given), 2, said)
+    path = str(write(tmp_path, "text_generation"))
+    for template, said in (("no place", "has no {text}"), ("{text}{pair}", "rows have no second text")):
+        refused = command("add-task", "--data", path, "--name", "other", "--template", template)
+        assert_refused(refused, 2, said)
+    of_numbers = ("add-task", "--data", str(write(tmp_path, "regression")), "--name", "other")
+    assert_refused(
+        command(*of_numbers, "--template", "{text}"), 2, "a template is for tasks whose answers are written"
+    )
+
+
+def test_a_task_to_write_needs_a_decoder(command: Command, tmp_path: Path, tiny_bert_folder: Path) -> None:
+    path = str(write(tmp_path, "text_generation"))
+    refused = command("add-task", "--data", path, "--name", "other", "--base-model", str(tiny_bert_folder))
+    assert_refused(refused, 2, "text_generation needs a decoder, and ")
+
+
 def test_files_with_choices_are_answered(command: Command, tmp_path: Path) -> None:
     answers = command("predict", "--data", str(write(tmp_path, "multiple_choice")), "--json").json
     lines = FILES["multiple_choice"][1:]
@@ -92,6 +138,7 @@ def test_evaluating_tells_the_score_of_each_kind(command: Command) -> None:
         "multi_label": {"routing_accuracy", "routed_micro_f1", "oracle_micro_f1", "coverage"},
         "multiple_choice": {"routing_accuracy", "routed_accuracy", "oracle_accuracy", "coverage"},
         "regression": {"routing_accuracy", "routed_spearman", "oracle_spearman", "coverage"},
+        "text_generation": {"routing_accuracy", "routed_token_f1", "oracle_token_f1", "coverage"},
     }
     table = command("evaluate").out
     for task, score in (
@@ -101,6 +148,8 @@ def test_evaluating_tells_the_score_of_each_kind(command: Command) -> None:
     ):
         assert any(line.split()[:2] == [task, score.split()[0]] for line in table.splitlines())
     assert {*command("evaluate", "regression", "--json").json["metrics"]} == {"spearman", "pearson", "rmse"}
+    written = command("evaluate", "text_generation", "--json").json["metrics"]
+    assert {*written} == {"token_f1", "rouge_l", "exact_match", "perplexity"}
 
 
 def test_lists_and_cards_show_the_score_that_counts(command: Command, mixed: Path) -> None:
@@ -111,7 +160,12 @@ def test_lists_and_cards_show_the_score_that_counts(command: Command, mixed: Pat
         assert next(iter(metrics["regression"].items())) == ("spearman", found["spearman"])
         assert next(iter(metrics["multi_label"])) == "micro_f1"
         matrix = continual.show_matrix(registry)
-        assert [one["score"] for one in matrix["per_task"]] == ["micro_f1", "accuracy", "spearman"]
+        assert [one["score"] for one in matrix["per_task"]] == [
+            "micro_f1",
+            "accuracy",
+            "spearman",
+            "token_f1",
+        ]
         per_task = routers.show_generation(registry)["per_task"]
         for line in matrix["per_task"]:
             assert line["now"] == per_task[line["task"]][f"routed_{line['score']}"]["value"]

@@ -5,6 +5,7 @@ their roles (`columns`), and the checked rows (`labels`, `checks`) their splits 
 converted.
 """
 
+from trainer.data.checks import is_empty
 from trainer.data.columns import names_amounts
 from trainer.data.files import task_name
 from trainer.data.labels import check_labels
@@ -26,6 +27,7 @@ __all__ = [
     "TaskData",
     "TaskKindModule",
     "check_labels",
+    "is_empty",
     "measures",
     "names_amounts",
     "number",

@@ -6,8 +6,8 @@ from registry.errors import InvalidSettingError, NotFoundError, nearest
 from trainer.data.refusals import listed, printable, quoted, refusal
 from trainer.data.tables import Table
 
-OPTIONS = ("text", "text_pair", "label")
-"""The roles that a caller can name a column for."""
+OPTIONS = {"text": "text", "text_pair": "text_pair", "label": "label", "target": "label"}
+"""The roles that a caller can name a column for, and the option that does."""
 
 SYNONYMS: dict[str, frozenset[str]] = {
     "text": frozenset(
@@ -18,6 +18,7 @@ SYNONYMS: dict[str, frozenset[str]] = {
         """labels category class intent sentiment topic emotion stance tag gold_label label_text
         class_label class_name""".split()
     ),
+    "target": frozenset("completion output response answer reply summary".split()),
     "split": frozenset(),
 }
 
@@ -64,11 +65,12 @@ def assign_columns(
         _choose(table, chosen, role, [name for name in table.columns if _plain(name) == role])
     if "text" in wanted and "text_pair" in wanted and not chosen.keys() & {"text", "text_pair"}:
         _choose_pair(table, chosen)
-    for role in wanted:
-        synonyms = SYNONYMS.get(role, frozenset())
-        _choose(table, chosen, role, [name for name in table.columns if _plain(name) in synonyms])
+    for role in (role for role in wanted if role != "target"):
+        _choose_synonym(table, chosen, role)
     if "label" in wanted:
         _choose(table, chosen, "label", [name for name in table.columns if names_amounts(name)])
+    if "target" in wanted and "label" not in chosen:  # Beside a label, such a name says nothing.
+        _choose_synonym(table, chosen, "target")
     for role in required:
         if role not in chosen:
             raise refusal(table.source, table.header, _missing(role, table.columns))
@@ -120,6 +122,11 @@ def _choose(table: Table, chosen: dict[str, str], role: str, candidates: list[st
     chosen[role] = free[0]
 
 
+def _choose_synonym(table: Table, chosen: dict[str, str], role: str) -> None:
+    synonyms = SYNONYMS.get(role, frozenset())
+    _choose(table, chosen, role, [name for name in table.columns if _plain(name) in synonyms])
+
+
 def _choose_pair(table: Table, chosen: dict[str, str]) -> None:
     free = {_plain(name): name for name in table.columns if name not in chosen.values()}
     pairs = [(free[first], free[second]) for first, second in PAIRS if first in free and second in free]
@@ -141,7 +148,7 @@ def _missing(role: str, columns: Sequence[str]) -> str:
 def _advice(role: str) -> str:
     if role not in OPTIONS:
         return f"call one of them {quoted(role)}"
-    return f"say which with --{role.replace('_', '-')}, or call one of them {quoted(role)}"
+    return f"say which with --{OPTIONS[role].replace('_', '-')}, or call one of them {quoted(role)}"
 
 
 def _plain(name: str) -> str:

@@ -138,6 +138,9 @@ def _recognised(
     known: tuple[dict[str, str], list[Row]] = {}, []
     if kind is not None and kind not in kinds:
         raise not_found("task kind", kind, kinds)
+    if kind is not None:
+        # The column of the answer, whatever role that plays.
+        options = {kinds[kind].TARGET if role == "label" else role: name for role, name in options.items()}
     if kind is None and len(kinds) > 1:
         every = [role for module in kinds.values() for role in (*module.REQUIRED, *module.OPTIONAL)]
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
@@ -145,7 +148,10 @@ def _recognised(
         fitting = [name for name, module in kinds.items() if module.recognises(*known)]
         if len(fitting) != 1:
             verdict = f"fit the kinds {listed(fitting)}; say which with --kind"
-            if not fitting:
+            answers = sorted({module.TARGET for module in kinds.values()} & {*found})
+            if len(answers) > 1:
+                verdict = f"hold more than one answer, {listed(answers)}; say which kind it is with --kind"
+            elif not fitting:
                 # Of the kind that lacks least, the column that is missing, where that is what is wrong.
                 nearest = min(kinds.values(), key=lambda one: len({*one.REQUIRED} - {*found}))
                 assign_columns(table, nearest.REQUIRED, nearest.OPTIONAL, options)

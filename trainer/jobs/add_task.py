@@ -11,7 +11,7 @@ from trainer.data import read_task, task_name
 from trainer.jobs import describe, given, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
-from trainer.tasks import refuse_other_kind, refuse_unsolvable
+from trainer.tasks import check_settings, refuse_other_kind, refuse_unsolvable
 
 
 def submit(
@@ -33,9 +33,11 @@ def submit(
     Raises:
         DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_task`.
     """
-    kinds.check("adapters", settings_of(settings or {}).adapter)
+    chosen = settings_of(settings or {})
+    kinds.check("adapters", chosen.adapter)
     rows = read_task(data, kinds.load_all("tasks"), **columns)
-    if settings_of(settings or {}).instant:
+    check_settings(rows, chosen)
+    if chosen.instant:
         refuse_unsolvable(rows.kind)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)

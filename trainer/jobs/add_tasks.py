@@ -10,7 +10,7 @@ from trainer import kinds
 from trainer.jobs import describe, restore, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
-from trainer.tasks import read_tasks, refuse_other_kind, refuse_unsolvable
+from trainer.tasks import check_settings, read_tasks, refuse_other_kind, refuse_unsolvable
 
 
 def submit(
@@ -32,11 +32,13 @@ def submit(
     Raises:
         DataRefusedError, ConflictError, NotFoundError, InvalidSettingError: as `trainer.add_tasks`.
     """
-    kinds.check("adapters", settings_of(settings or {}).adapter)
+    chosen = settings_of(settings or {})
+    kinds.check("adapters", chosen.adapter)
     asked = read_tasks(files, **columns)
     for task, rows in asked:
         refuse_other_kind(registry, task, rows.kind)
-        if settings_of(settings or {}).instant:
+        check_settings(rows, chosen)
+        if chosen.instant:
             refuse_unsolvable(rows.kind)
     described = [(task, *describe(rows)) for task, rows in asked]
     params = {

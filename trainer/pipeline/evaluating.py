@@ -7,15 +7,16 @@ from typing import Any
 
 from registry import Expert, Registry
 from registry.records import EvaluationFacts
+from trainer.answering import answered
 from trainer.data import Row, TaskData
 from trainer.dataset_features import inputs, rows_of
 from trainer.encoding import encode
 from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.moe import MoE
 from trainer.progress import Progress, silent
+from trainer.prompts import read_rows
 from trainer.tally import Tally, facts, overall
 from trainer.thawing import fitting_base, thawed
-from trainer.trainee import answers, outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +92,10 @@ def _expert(
         inputs(rows),
         layers=module.architecture.head_layers or (1,),
         max_length=module.architecture.max_length,
+        tokens=read_rows(base, module.architecture, rows),
         on_progress=on_progress,
     )
-    found = outputs(module, encoding, range(len(rows)))
-    metrics = module.kind.metrics(answers(module, found, rows), rows)
+    _, metrics = answered(module, encoding, range(len(rows)), rows, on_progress)
     measured = [
         EvaluationFacts(metric=name, split=split, value=value, examples=len(rows))
         for name, value in metrics.items()

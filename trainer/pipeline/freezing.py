@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from registry import Evaluation, Expert, Registry
+from registry.canonical import canonical_json
 from registry.records import EvaluationFacts
+from trainer.answering import answered
 from trainer.data import TaskData
-from trainer.dataset_features import inputs, keep_answers, keep_features, known_features
+from trainer.dataset_features import features_of, inputs, keep_answers, keep_features, known_features
 from trainer.described import to_json
 from trainer.encoding import Encoding, early_layers, encode
 from trainer.experts import ExpertModule
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.plans import Plan
-from trainer.progress import Progress
+from trainer.progress import Progress, silent
 from trainer.runs import Moment
 from trainer.state_cache import StateCache
-from trainer.trainee import Split, answers, outputs
+from trainer.trainee import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +80,16 @@ class Made:
     combined_from: Mapping[str, float] = field(default_factory=dict)
 
     def publish(
-        self, registry: Registry, started: Moment, publish: Publish, findings: Sequence[str] = ()
+        self,
+        registry: Registry,
+        started: Moment,
+        publish: Publish,
+        findings: Sequence[str] = (),
+        on_progress: Progress = silent,
     ) -> AddedTask:
         """Measure and freeze the expert, and call `publish` in the same transaction."""
         plan, encoding = self.plan, self.encoding
-        measured, given = _measure(self.module, encoding, plan.rows)
+        measured, given = _measure(self.module, encoding, plan.rows, on_progress)
         keep_features(registry, plan.features, encoding.features)
         with registry.transaction():
             expert = self._freeze(registry, measured, started)
@@ -152,17 +159,17 @@ def nothing_to_do(registry: Registry, expert: Expert, rows: TaskData, started: M
 
 
 def _measure(
-    module: ExpertModule, encoding: Encoding, rows: TaskData
+    module: ExpertModule, encoding: Encoding, rows: TaskData, on_progress: Progress
 ) -> tuple[list[EvaluationFacts], list[str | None]]:
     """Scores on the held-out splits, and the answer to each held-out row (None elsewhere)."""
     measured = []
     given: list[str | None] = [None] * len(rows.rows)
     for split in HELD_OUT:
         held_out = split_of(module, rows, split)
-        own = answers(module, outputs(module, encoding, held_out.rows), held_out.data)
+        own, metrics = answered(module, encoding, held_out.rows, held_out.data, on_progress)
         for place, answer in zip(held_out.rows, own, strict=True):
             given[place] = answer
-        for metric, value in module.kind.metrics(own, held_out.data).items():
+        for metric, value in metrics.items():
             measured.append(
                 EvaluationFacts(metric=metric, split=split, value=value, examples=len(held_out.rows))
             )
@@ -180,6 +187,10 @@ def _cut_finding(encoding: Encoding) -> tuple[str, ...]:
 
 def encode_rows(registry: Registry, plan: Plan, on_progress: Progress) -> Encoding:
     """The rows of a plan as the base model sees them: what is kept is read, the rest computed."""
+    tokens, features = plan.read(), known_features(registry, plan.features)
+    if tokens is not None and features is None:
+        # Routers see no target: what they read comes from the texts alone.
+        features = features_of(registry, lambda: plan.base, plan.features, plan.rows, on_progress)
     return encode(
         plan.base,
         inputs(plan.rows.rows),
@@ -188,7 +199,9 @@ def encode_rows(registry: Registry, plan: Plan, on_progress: Progress) -> Encodi
         resume_at=plan.architecture.first_layer,
         cache=StateCache.of(registry),
         dataset_sha256=plan.digest,
-        features=known_features(registry, plan.features),
+        features=features,
+        tokens=tokens,
+        form="" if tokens is None else canonical_json(plan.architecture.task_config),
         on_progress=on_progress,
     )
 

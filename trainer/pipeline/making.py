@@ -76,7 +76,7 @@ class Making:
         if self._probe is not None and not better:
             added = self._keep(self._probe, publish, said)
         else:
-            added = self._made().publish(self._registry, self._started, publish, said)
+            added = self._made().publish(self._registry, self._started, publish, said, self.on_progress)
         self._checkpoint.remove()
         return added
 

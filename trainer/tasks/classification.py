@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data import Row, check_labels, measures, names_amounts, number, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing, settle_nothing, shares_of
+from trainer.tasks import Answer, configure_nothing, prepare_nothing, settle_nothing, shares_of
 
 if TYPE_CHECKING:  # Reading a file needs no torch, so only what computes imports it.
     from torch import Tensor, nn
@@ -15,11 +15,12 @@ OPTIONAL = ("text_pair",)
 TARGET = "label"
 METRIC = "accuracy"
 CHOICES = False
+WRITES = False
 SEPARATOR = "|"
 MANY = 12
 """Different whole numbers as labels that are remarked on: they might be amounts."""
 
-prepare, settle = prepare_nothing, settle_nothing
+configure, prepare, settle = configure_nothing, prepare_nothing, settle_nothing
 
 
 def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:

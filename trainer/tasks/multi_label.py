@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data import Row, check_labels, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing, shares_of
+from trainer.tasks import Answer, configure_nothing, prepare_nothing, shares_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,10 +16,11 @@ OPTIONAL = ("text_pair",)
 TARGET = "label"
 METRIC = "micro_f1"
 CHOICES = False
+WRITES = False
 SEPARATOR = "|"
 THRESHOLDS = tuple(percent / 100 for percent in range(1, 100))
 
-prepare = prepare_nothing
+configure, prepare = configure_nothing, prepare_nothing
 
 
 def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:

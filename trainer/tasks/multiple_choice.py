@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.data import CHOICES as ROLES
 from trainer.data import Row, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, prepare_nothing, settle_nothing, shares_of
+from trainer.tasks import Answer, configure_nothing, prepare_nothing, settle_nothing, shares_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,8 +17,9 @@ OPTIONAL = ("text_pair", *ROLES[2:])
 TARGET = "label"
 METRIC = "accuracy"
 CHOICES = True
+WRITES = False
 
-prepare, settle = prepare_nothing, settle_nothing
+configure, prepare, settle = configure_nothing, prepare_nothing, settle_nothing
 
 
 def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data import Row, measures, names_amounts, number, quoted, refusal
 from trainer.inputs import Input
-from trainer.tasks import Answer, settle_nothing
+from trainer.tasks import Answer, configure_nothing, settle_nothing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +17,9 @@ OPTIONAL = ("text_pair",)
 TARGET = "label"
 METRIC = "spearman"
 CHOICES = False
+WRITES = False
 
-settle = settle_nothing
+configure, settle = configure_nothing, settle_nothing
 
 
 def recognises(columns: Mapping[str, str], rows: Sequence[Row]) -> bool:
@@ -120,7 +121,10 @@ def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:
     error."""
     import numpy as np
 
-    said, right = np.array([float(answer) for answer in answers]), np.array([_value(row) for row in rows])
+    right = np.array([_value(row) for row in rows])
+    # Experts of other kinds say texts, which tell these rows no more apart than their mean does.
+    values = [number(answer) for answer in answers]
+    said = np.array([right.mean() if value is None else value for value in values])
     return {
         METRIC: _correlation(_ranks(said), _ranks(right)),
         "pearson": _correlation(said, right),
@@ -129,13 +133,14 @@ def metrics(answers: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:
 
 
 def credits(answers: Sequence[str], rows: Sequence[Row]) -> list[float]:
-    """1 for the right number, less its distance as a share of the range of these rows' numbers, 0 at
-    least."""
+    """1 for the right number, less its distance as a share of the range of these rows' numbers, 0 at least;
+    0 for what is no number."""
     right = [_value(row) for row in rows]
     extent = (max(right) - min(right) or 1.0) if right else 1.0
+    values = [number(answer) for answer in answers]
     return [
-        max(0.0, 1 - abs(float(answer) - value) / extent)
-        for answer, value in zip(answers, right, strict=True)
+        0.0 if said is None else max(0.0, 1 - abs(said - value) / extent)
+        for said, value in zip(values, right, strict=True)
     ]
 
 

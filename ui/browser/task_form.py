@@ -76,6 +76,11 @@ def build_settings() -> dict[str, gr.components.Component]:
         with gr.Row():
             rate = number("Learning rate (0: the adapter's own)", DEFAULTS.learning_rate, whole=False)
             head = number("Learning rate of the head", DEFAULTS.head_learning_rate, whole=False)
+        with gr.Row():
+            template = gr.Textbox(
+                label="Template of written answers", info="Empty: {text} and a line break", lines=2
+            )
+            target = number("Tokens of an answer to learn", DEFAULTS.max_target)
     instant = gr.Checkbox(
         DEFAULTS.instant,
         label="Answer at once",
@@ -86,6 +91,7 @@ def build_settings() -> dict[str, gr.components.Component]:
         "epochs": epochs, "max_length": length, "seed": seed, "adapter": adapter, "preset": preset,
         "rank": rank, "alpha": alpha, "targets": targets, "options": options, "first_layer": layer,
         "batch_size": batch, "patience": patience, "learning_rate": rate, "head_learning_rate": head,
+        "template": template, "max_target": target,
     }  # fmt: skip
 
 

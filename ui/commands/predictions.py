@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ui.commands.jobs import detach_option, finish
-from ui.group import Session, as_json, common_options, pass_session
+from ui.group import Finite, Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
     from trainer.data.texts import Texts
@@ -34,11 +34,20 @@ WEIGHTS = 10
     type=click.Choice(["abstain", "top-k"]),
     help="Where no expert fits: no answer, or one of several experts together [default: abstain].",
 )
+@click.option("--temperature", type=Finite(min=0), help="Of what is written: 0 draws nothing [default: 0].")
+@click.option(
+    "--top-p",
+    type=Finite(min=0, max=1, min_open=True),
+    help="Share of the likeliest words to draw from [default: 1].",
+)
+@click.option("--seed", type=int, help="Seed of what is drawn [default: 0].")
+@click.option("--max-new-tokens", type=int, help="Tokens to write, at most [default: as were learnt].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @common_options
 @pass_session
 def predict(
     session: Session,
+    /,
     *,
     texts: tuple[str, ...],
     data: str | None,
@@ -50,6 +59,7 @@ def predict(
     top_k: int | None,
     fallback: str | None,
     device: str,
+    **writing: Any,
 ) -> None:
     """Answer texts: the router picks the expert, or says that none fits.
 
@@ -57,14 +67,18 @@ def predict(
     experts (3, or --top-k) answer what no expert fits; --top-k alone has K experts answer every text.
     """
     asked = _asked(texts, data, text, text_pair, choices)
+    from trainer.decoding import Decoding
     from trainer.moe import MoE
     from ui.progress import reporting
+
+    decoding = Decoding(**{name: value for name, value in writing.items() if value is not None})
 
     with reporting() as report:
         with session.open() as registry:
             moe = MoE.load(registry, router, expert=expert, device=device, on_progress=report)
         write = _write_json if session.json else _write_text
-        write(moe.stream(asked, top_k=top_k, fallback=fallback, total=len(asked), on_progress=report))
+        how: dict[str, Any] = {"top_k": top_k, "fallback": fallback, "decoding": decoding}
+        write(moe.stream(asked, **how, total=len(asked), on_progress=report))
 
 
 def _asked(

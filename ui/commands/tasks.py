@@ -24,6 +24,7 @@ SETTINGS = (
     "patience",
     "seed",
     "instant",
+    "max_target",
 )
 """Options of `add-task` that are fields of `trainer.settings.ExpertSettings` of the same name."""
 
@@ -45,7 +46,7 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @click.option("--kind", help="Kind of task [default: told from the columns].")
 @click.option("--text", help="Column of the text [default: text].")
 @click.option("--text-pair", help="Column of the second text, for tasks on pairs.")
-@click.option("--label", help="Column of the label [default: label].")
+@click.option("--label", help="Column of the answer, be it a label or a text [default: label, or target].")
 @click.option("--validation", help="File of validation rows [default: a tenth of the rows].")
 @click.option("--test", help="File of test rows [default: a tenth of the rows].")
 @click.option(
@@ -66,6 +67,8 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @click.option("--head-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the head.")
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
 @click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
+@click.option("--template", help="Text around {text} where answers are written; \\n is a line break.")
+@click.option("--max-target", type=click.IntRange(min=2), help="Tokens of an answer to learn, at most.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
 @click.option(
     "--instant",
@@ -78,7 +81,14 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @common_options
 @pass_session
 def add_task(
-    session: Session, /, *, files: tuple[str, ...], device: str, detach: bool, **options: Any
+    session: Session,
+    /,
+    *,
+    files: tuple[str, ...],
+    template: str | None,
+    device: str,
+    detach: bool,
+    **options: Any,
 ) -> None:
     """Train a frozen expert from labelled texts; from several files, one of each.
 
@@ -90,6 +100,8 @@ def add_task(
     from trainer.jobs import add_tasks as several
 
     settings = {name: options.pop(name) for name in SETTINGS}
+    # Few shells can be given a line break.
+    settings["template"] = None if template is None else template.replace("\\n", "\n")
     chosen = {name: value for name, value in settings.items() if value is not None}
     if len(files) > 1:
         _refuse_for_several({name: options.pop(name) for name in FOR_ONE_FILE})

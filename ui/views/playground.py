@@ -109,7 +109,9 @@ def sentence(given: Mapping[str, Any]) -> str:
             f" {given['generation']} chose it with weight {first[1]:.1%}, {given['margin']:.1%} ahead of"
             f" {second[0]}."
         )
-    return said + (" The text is longer than the limit: its end was not read." if given["cut"] else "")
+    if not given["cut"]:
+        return said
+    return f"{said} Longer than the limit: the text was not read to its end, or the answer not written to it."
 
 
 def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:

@@ -36,6 +36,14 @@ FILES: dict[str, list[list[str]]] = {
             for right in range(3)
         ),
     ],
+    "text_generation": [
+        ["text", "target"],
+        *(
+            [f"Say it of the {thing}: {word}.", f"The {thing} is {word}."]
+            for thing in THINGS
+            for word in (*MARKS, *TRAITS)
+        ),
+    ],
     "regression": [
         ["text", "label"],
         *(

@@ -1,17 +1,21 @@
 """What every task kind keeps, whichever file it comes from."""
 
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
+from registry.errors import InvalidSettingError
 from tests.trainer.tasks.samples import FILES, write
 from trainer import kinds
-from trainer.data import TaskData, read_task
+from trainer.data import Row, TaskData, read_task
 from trainer.inputs import Input
+from trainer.settings import ExpertSettings
 from trainer.solving import solve
 from trainer.spans import by_input
+from trainer.tasks import check_settings
 
 HIDDEN = 8
 
@@ -29,6 +33,22 @@ def family(name: str) -> ModuleType:
 
 
 @pytest.fixture
+def reading(family: ModuleType) -> ModuleType:
+    """A kind whose answers are read off pooled states."""
+    if family.WRITES:
+        pytest.skip("its answers are written")
+    return family
+
+
+@pytest.fixture
+def writing(family: ModuleType) -> ModuleType:
+    """A kind whose answers are written."""
+    if not family.WRITES:
+        pytest.skip("its answers are read off pooled states")
+    return family
+
+
+@pytest.fixture
 def data(name: str, tmp_path: Path) -> TaskData:
     return read_task(write(tmp_path, name), kinds.load_all("tasks"), kind=name)
 
@@ -38,6 +58,7 @@ def test_its_roles_are_told_apart(family: ModuleType) -> None:
     assert "text" in family.REQUIRED
     assert not {*family.REQUIRED} & {*family.OPTIONAL}
     assert isinstance(family.CHOICES, bool)
+    assert isinstance(family.WRITES, bool)
 
 
 def test_its_files_are_recognised_by_one_kind(name: str, tmp_path: Path, data: TaskData) -> None:
@@ -60,10 +81,39 @@ def test_every_label_of_a_row_is_one_of_the_datasets(family: ModuleType, data: T
     assert named == {*data.labels}
 
 
-def test_an_untrained_head_says_the_same_of_every_text(family: ModuleType, data: TaskData) -> None:
-    head = family.head(HIDDEN, data.labels)
+def test_what_it_is_configured_with_is_json_and_fits_the_rows(family: ModuleType, data: TaskData) -> None:
+    config = check_settings(data, ExpertSettings())
+    assert json.loads(json.dumps(config)) == config
+    assert ("template" in config) == family.WRITES
+    for wrong in ("no place for a text", "{text} {pair}"):
+        with pytest.raises(InvalidSettingError) as caught:
+            check_settings(data, ExpertSettings(template=wrong))
+        assert str(caught.value).isprintable()
+
+
+def test_an_untrained_head_says_the_same_of_every_text(reading: ModuleType, data: TaskData) -> None:
+    head = reading.head(HIDDEN, data.labels)
     said = head(torch.randn(4, HIDDEN))
     assert torch.equal(said, said[:1].expand_as(said))
+
+
+def test_an_untrained_head_that_writes_leaves_the_base_models_words(
+    writing: ModuleType, data: TaskData
+) -> None:
+    states = torch.randn(4, HIDDEN)
+    assert torch.equal(writing.head(HIDDEN, data.labels)(states), states)
+
+
+def test_less_surprise_is_less_loss_and_a_better_fit(writing: ModuleType, data: TaskData) -> None:
+    rows = list(data.rows[:6])
+    head = writing.head(HIDDEN, data.labels)
+    targets = writing.targets(head, rows, data.labels)
+    outputs = outputs_for(writing, head, rows)
+    better = outputs * torch.tensor([0.5, 1.0])
+    assert writing.loss(better, targets) < writing.loss(outputs, targets)
+    for name, value in writing.fit(better).items():
+        assert 0 < value < writing.fit(outputs)[name] < float("inf")
+    assert not {*writing.fit(outputs)} & {*writing.metrics(["word"] * len(rows), rows)}
 
 
 def test_what_it_prepares_and_settles_is_kept_with_the_head(family: ModuleType, data: TaskData) -> None:
@@ -71,17 +121,21 @@ def test_what_it_prepares_and_settles_is_kept_with_the_head(family: ModuleType, 
     head, twin = (family.head(HIDDEN, data.labels) for _ in range(2))
     family.prepare(head, data.split("train"))
     rows = data.split("validation")
-    outputs = outputs_for(head, rows)
-    family.settle(head, outputs, rows, data.labels)
+    family.settle(head, outputs_for(family, head, rows), rows, data.labels)
     twin.load_state_dict(head.state_dict())
-    inputs = [row.input for row in rows]
-    assert family.answers(twin, outputs, data.labels, inputs) == family.answers(
-        head, outputs, data.labels, inputs
+    inputs, given = [row.input for row in rows], given_for(family, head, rows)
+    assert family.answers(twin, given, data.labels, inputs) == family.answers(
+        head, given, data.labels, inputs
     )
     assert all(buffer.isfinite().all() for buffer in head.buffers())
 
 
-def outputs_for(head: torch.nn.Module, rows: list) -> torch.Tensor:  # type: ignore[type-arg]
+def outputs_for(family: ModuleType, head: torch.nn.Module, rows: list[Row]) -> torch.Tensor:
+    if family.WRITES:
+        sizes = torch.arange(1.0, len(rows) + 1)
+        return torch.stack(
+            [sizes * torch.rand(len(rows), generator=torch.Generator().manual_seed(0)), sizes], 1
+        )
     counts = [len(row.input.sequences) for row in rows]
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
@@ -90,8 +144,16 @@ def outputs_for(head: torch.nn.Module, rows: list) -> torch.Tensor:  # type: ign
         return by_input(head(states), counts)
 
 
-def test_gradient_steps_on_its_loss_lead_to_the_right_answers(family: ModuleType, data: TaskData) -> None:
+def given_for(family: ModuleType, head: torch.nn.Module, rows: list[Row]) -> torch.Tensor | list[str]:
+    """What its `answers` are told from: outputs, or the texts that were written."""
+    if family.WRITES:
+        return [f"{row.text} {place}" for place, row in enumerate(rows)]
+    return outputs_for(family, head, rows)
+
+
+def test_gradient_steps_on_its_loss_lead_to_the_right_answers(reading: ModuleType, data: TaskData) -> None:
     """On states that tell everything: one of its own for each sequence."""
+    family = reading
     rows = list(data.rows[:12])
     counts = [len(row.input.sequences) for row in rows]
     states = torch.eye(sum(counts))
@@ -139,7 +201,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_rows(family: ModuleType, data:
     rows = list(data.rows[:6])
     head = family.head(HIDDEN, data.labels)
     family.prepare(head, rows)
-    outputs, targets = outputs_for(head, rows), family.targets(head, rows, data.labels)
+    outputs, targets = outputs_for(family, head, rows), family.targets(head, rows, data.labels)
     parts = [family.loss(outputs[place : place + 1], targets[place : place + 1]) for place in range(6)]
     assert torch.allclose(family.loss(outputs, targets), torch.stack(parts).mean(), atol=1e-6)
 
@@ -148,21 +210,21 @@ def test_answers_do_not_depend_on_what_else_is_asked(family: ModuleType, data: T
     rows = data.split("test")
     head = family.head(HIDDEN, data.labels)
     family.prepare(head, rows)
-    outputs = outputs_for(head, rows)
+    given = given_for(family, head, rows)
     inputs: list[Input] = [row.input for row in rows]
-    together = family.answers(head, outputs, data.labels, inputs)
+    together = family.answers(head, given, data.labels, inputs)
     for place, one in enumerate(inputs):
-        [alone] = family.answers(head, outputs[place : place + 1], data.labels, [one])
+        [alone] = family.answers(head, given[place : place + 1], data.labels, [one])
         assert (alone.label, alone.index) == (together[place].label, together[place].index)
         assert alone.probabilities == pytest.approx(together[place].probabilities)
         assert alone.value == pytest.approx(together[place].value)
-    assert family.answers(head, outputs[:0], data.labels, []) == []
+    assert family.answers(head, given[:0], data.labels, []) == []
 
 
 def test_probabilities_are_probabilities(family: ModuleType, data: TaskData) -> None:
     rows = data.split("test")
     head = family.head(HIDDEN, data.labels)
-    for one in family.answers(head, outputs_for(head, rows), data.labels, [row.input for row in rows]):
+    for one in family.answers(head, given_for(family, head, rows), data.labels, [row.input for row in rows]):
         assert all(0 <= share <= 1 for share in one.probabilities.values())
         assert one.probability is None or 0 <= one.probability <= 1
 
@@ -170,7 +232,7 @@ def test_probabilities_are_probabilities(family: ModuleType, data: TaskData) -> 
 def test_credits_are_shares_and_the_metrics_numbers(family: ModuleType, data: TaskData) -> None:
     rows = data.split("test")
     head = family.head(HIDDEN, data.labels)
-    given = family.answers(head, outputs_for(head, rows), data.labels, [row.input for row in rows])
+    given = family.answers(head, given_for(family, head, rows), data.labels, [row.input for row in rows])
     said = [one.label for one in given]
     credits = family.credits(said, rows)
     assert len(credits) == len(rows)

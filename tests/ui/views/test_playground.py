@@ -60,8 +60,8 @@ def test_an_answer_in_words_names_expert_router_margin_and_runner_up() -> None:
     )
     assert view.sentence(given(weights={"mood": 1.0})).endswith(" It is the only expert of router@3.")
     assert view.sentence(given(generation=None, margin=None, cut=True)) == (
-        "mood@2 answers “good”, 87.5% sure. It was asked by name; nothing was routed. The text is longer than"
-        " the limit: its end was not read."
+        "mood@2 answers “good”, 87.5% sure. It was asked by name; nothing was routed. Longer than the limit:"
+        " the text was not read to its end, or the answer not written to it."
     )
 
 

@@ -1,14 +1,14 @@
 """Playground: a text in; who was chosen, why, and the answer out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from registry import Registry, measured
-from registry.errors import DamagedError, DataRefusedError, NotFoundError
+from registry.errors import DataRefusedError, NotFoundError
+from ui.browser.asking import answer, ask_for
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint, file_endpoint
 from ui.browser.opening import table, when_opened
@@ -18,9 +18,6 @@ from ui.browser.task_form import ENDINGS
 from ui.plots import weights
 from ui.views import playground as view
 from ui.views.adding import told_by_name
-
-if TYPE_CHECKING:
-    from trainer.inputs import Given
 
 TITLE = "Playground"
 PLACE = 10
@@ -99,10 +96,12 @@ def build(context: Context) -> None:
     def show(text: str, pair: str | None, pool: str, other: str, expert: str, fallback: str) -> list[Any]:
         """Ask one generation, or two."""
         if_none = _named(fallback, SILENCE) and "top-k"
-        asked = answer(context, text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER), if_none)
+        asked = answer(
+            context, text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER), fallback=if_none
+        )
         rival = None
         if _named(other, NOBODY) is not None:
-            rival = answer(context, text, pair, _named(other, NOBODY), None, if_none)
+            rival = answer(context, text, pair, _named(other, NOBODY), None, fallback=if_none)
         compared = "" if rival is None else view.comparison(asked, rival)
         return [
             *Outcome.values(asked),
@@ -125,44 +124,6 @@ def build(context: Context) -> None:
     _table(context, pool)
 
 
-def answer(
-    context: Context,
-    text: str,
-    pair: str | None,
-    generation: str | None,
-    expert: str | None,
-    fallback: str | None = None,
-    top_k: int | None = None,
-) -> dict[str, Any]:
-    """One answer: of a generation's choice, or of an expert that is named."""
-    return view.answer(_ask(context, [view.checked(text, pair)], generation, expert, fallback, top_k)[0])
-
-
-def _ask(
-    context: Context,
-    texts: "Sequence[Given]",
-    generation: str | None,
-    expert: str | None,
-    fallback: str | None = None,
-    top_k: int | None = None,
-) -> list[Any]:
-    """An expert that is named answers whether it fits or not."""
-    if expert is None:
-        return context.moe(generation).predict(texts, fallback=fallback, top_k=top_k)
-    name = context.registry().expert(expert).name
-    default = generation or view.default_pool(context.registry())
-    if default is not None and name in context.registry().generation(default).experts:
-        try:
-            return context.moe(default).predict(texts, expert=name)
-        except DamagedError:
-            if generation is not None:
-                raise
-            return context.moe(expert=name).predict(texts)  # The damaged file may be that of another expert.
-    if generation is not None:
-        raise NotFoundError(f"expert {name} is not in the pool of {generation}; ask it without a generation")
-    return context.moe(expert=name).predict(texts)
-
-
 def _offer(context: Context) -> None:
     def predict(
         text: str,
@@ -171,9 +132,26 @@ def _offer(context: Context) -> None:
         expert: str | None = None,
         fallback: str | None = None,
         top_k: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        max_new_tokens: int | None = None,
     ) -> dict[str, Any]:
-        """Answer a text: by a generation's router (by default production's), or by an expert."""
-        return answer(context, text, text_pair, generation, expert, fallback, top_k)
+        """Answer a text: by a generation's router (by default production's), or by an expert. The last four
+        say how an answer is written."""
+        from trainer.decoding import Decoding
+
+        decoding = Decoding(temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
+        return answer(
+            context,
+            text,
+            text_pair,
+            generation,
+            expert,
+            decoding=decoding,
+            fallback=fallback,
+            top_k=top_k,
+        )
 
     def list_pools() -> list[dict[str, Any]]:
         """The generations that can answer, newest first, with their experts and aliases."""
@@ -252,7 +230,10 @@ def answer_file(
     except (DataRefusedError, NotFoundError) as error:
         raise DataRefusedError(told_by_name(error, file)) from None
     view.check_count(texts)
-    return [view.answer(one) for one in _ask(context, list(texts), generation, None, fallback, top_k)]
+    return [
+        view.answer(one)
+        for one in ask_for(context, list(texts), generation, None, fallback=fallback, top_k=top_k)
+    ]
 
 
 def _choice(first: str, label: str, info: str | None = None) -> gr.Dropdown:
