@@ -67,8 +67,7 @@ def ask(seen: Visit) -> None:
 
 
 def open_card(seen: Visit) -> None:
-    seen.cell("mood@1").click()
-    seen.shows("Expert", "mood@1")
+    seen.choose("mood@1")
     seen.pictures().first.wait_for()
 
 

@@ -160,8 +160,7 @@ def ask(seen: Visit) -> None:
 def look_around(seen: Visit) -> None:
     """Where texts and labels stand, they stand as they are."""
     seen.open("Experts")
-    seen.cell("weather@1").click()
-    seen.shows("Expert", "weather@1")
+    seen.choose("weather@1")
     for text in HOSTILE[:2]:
         expect(seen.cell(text)).to_be_visible()
     seen.open("Lineage")

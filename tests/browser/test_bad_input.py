@@ -189,8 +189,7 @@ def test_a_retired_task_keeps_its_card(trained: Trained, visit: Visiting, tmp_pa
     with serving(home, "--no-worker") as server:
         seen = visit(server)
         seen.open("Experts")
-        seen.cell("topic@1").click()
-        seen.shows("Expert", "topic@1")
+        seen.choose("topic@1")
         assert run(home, "retire", "topic").code == 0
         seen.button("Measure it again").click()
         seen.shows("Done", re.compile(r"Job \d+ measures topic@1"))
@@ -220,8 +219,7 @@ def test_a_damaged_file_is_told_in_one_line_and_everything_else_works(
         expect(seen.cell("good")).to_be_visible()
         seen.button("Prepare its file").click()
         assert seen.warned()
-        seen.cell("topic@1").click()
-        seen.shows("Expert", "topic@1")
+        seen.choose("topic@1")
         expect(seen.page.get_by_label("Damaged")).not_to_be_visible()
         seen.open("Continual matrix")
         seen.button("Check every digest").click()

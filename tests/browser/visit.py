@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -149,6 +149,16 @@ class Visit:
     def cell(self, text: str) -> Locator:
         """A cell of a table, by what stands in it."""
         return self.page.locator("[role=gridcell]:visible").filter(has_text=text).first
+
+    def choose(self, expert: str) -> None:
+        """Clicks on an expert in their table until its card comes: a table that is just being drawn may miss
+        a click."""
+        for _ in range(10):
+            self.cell(expert).click()
+            with suppress(AssertionError):
+                expect(self.box("Expert")).to_have_value(expert, timeout=WAIT / 10)
+                return
+        self.shows("Expert", expert)
 
     def cells(self) -> list[str]:
         """What stands in the cells of the open tab's tables, also where one has to scroll to see it."""

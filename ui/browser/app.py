@@ -30,10 +30,12 @@ def every_tab() -> list[Tab]:
 class Page(gr.Blocks):  # type: ignore[misc]
     """Blocks that tell whoever sends values of wrong kinds so, in one line and without a trace in the log."""
 
-    async def preprocess_data(self, *given: Any, **named: Any) -> list[Any]:
-        """What a function is given, of what was sent."""
+    async def preprocess_data(self, function: Any, inputs: list[Any], *given: Any, **named: Any) -> list[Any]:
+        """What a function is given, of what was sent; the last of it may be left out, so that what a program
+        sends is still enough when a function has learned more."""
+        left_out = [getattr(block, "value", None) for block in function.inputs[len(inputs) :]]
         try:
-            taken: list[Any] = await super().preprocess_data(*given, **named)
+            taken: list[Any] = await super().preprocess_data(function, [*inputs, *left_out], *given, **named)
             return taken
         except (TypeError, ValueError, LookupError, AttributeError):
             raise gr.Error(
@@ -66,9 +68,10 @@ def build(context: Context) -> gr.Blocks:
 
 
 def _place_of_progress(outputs: Sequence[gr.blocks.Block]) -> list[gr.blocks.Block]:
-    """The first part that holds little. With each step of a function the page copies, text by text, all that
-    the parts hold on which its progress is shown; with a thousand experts that takes seconds."""
-    full = (gr.blocks.BlockContext, gr.Dataframe, gr.Dropdown, gr.State)
+    """The first part that holds little, and is no text to read, which would fade. With each step of a
+    function the page copies, text by text, all that the parts hold on which its progress is shown; with a
+    thousand experts that takes seconds."""
+    full = (gr.blocks.BlockContext, gr.Dataframe, gr.Dropdown, gr.Markdown, gr.State)
     return [output for output in outputs if not isinstance(output, full)][:1]
 
 

@@ -53,6 +53,14 @@ def test_what_is_listed_is_what_the_registry_holds(looked_at: Server) -> None:
     assert answer(looked_at, "list_events", [], "", "", "", 1)["total"] > len(experts)
 
 
+def test_what_stands_last_in_a_call_may_be_left_out(looked_at: Server) -> None:
+    alone = answer(looked_at, "predict", "The film was lovely.")
+    assert alone == answer(looked_at, "predict", "The film was lovely.", None, None, None)
+    assert alone == answer(looked_at, "predict", "The film was lovely.", *[None] * 9)
+    event, said = asked(looked_at, "predict", "The film was lovely.", *[None] * 5, -1.0)
+    assert (event, said["error"]) == ("error", "Temperature -1 must be from 0 to 10.")
+
+
 def test_what_the_router_does_is_told(looked_at: Server) -> None:
     mixed = answer(looked_at, "show_confusion", None)
     assert sum(map(sum, mixed["rows"])) == answer(looked_at, "show_calibration", None)["rows"]

@@ -132,16 +132,22 @@ def _offer(context: Context) -> None:
         expert: str | None = None,
         fallback: str | None = None,
         top_k: int | None = None,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
         max_new_tokens: int | None = None,
     ) -> dict[str, Any]:
         """Answer a text: by a generation's router (by default production's), or by an expert. The last four
         say how an answer is written."""
         from trainer.decoding import Decoding
 
-        decoding = Decoding(temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
+        said: dict[str, Any] = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+            "max_new_tokens": max_new_tokens,
+        }
+        decoding = Decoding(**{name: value for name, value in said.items() if value is not None})
         return answer(
             context,
             text,
