@@ -29,7 +29,24 @@
   `(layers, inputs, outputs)`.
 """
 
+from registry.errors import InvalidSettingError, NotFoundError
+
 ATTENTION = ("q_proj", "v_proj", "query", "value")
 """Queries and values, by the names that decoders and encoders give them."""
 FEED_FORWARD = ("down_proj", "output.dense")
 """The end of the feed-forward part, by the same."""
+
+
+def check_rank(rank: int, inputs: int, outputs: int, name: str) -> None:
+    """Raises InvalidSettingError if a rank is below 1 or above what the linear layer `name` can carry."""
+    most = min(inputs, outputs)
+    if not 1 <= rank <= most:
+        raise InvalidSettingError(
+            f"rank {rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
+        )
+
+
+def refuse_presets(kind: str, preset: str) -> None:
+    """`configure` of kinds that have the default preset alone: raises NotFoundError for another."""
+    if preset != "default":
+        raise NotFoundError(f"unknown preset {preset!r} of {kind}; known: default.")

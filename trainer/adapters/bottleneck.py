@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from registry.errors import InvalidSettingError, NotFoundError
-from trainer.adapters import FEED_FORWARD
+from trainer.adapters import FEED_FORWARD, check_rank, refuse_presets
 
 LEARNING_RATE = 4e-3
 TARGETS = FEED_FORWARD
@@ -33,8 +32,7 @@ class Config:
 
 def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
     """Rank 16 and alpha 1 unless given."""
-    if preset != "default":
-        raise NotFoundError(f"unknown preset {preset!r} of bottleneck; known: default.")
+    refuse_presets("bottleneck", preset)
     return Config(rank=16 if rank is None else rank, alpha=1.0 if alpha is None else alpha)
 
 
@@ -59,11 +57,7 @@ class Adapter(nn.Module):
         self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
     ) -> None:
         super().__init__()
-        most = min(inputs, outputs)
-        if not 1 <= config.rank <= most:
-            raise InvalidSettingError(
-                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
-            )
+        check_rank(config.rank, inputs, outputs, name)
         self.config, self.size = config, (inputs, outputs)
         self.down = nn.Parameter(torch.empty(outputs, config.rank))
         nn.init.uniform_(self.down, -1 / math.sqrt(outputs), 1 / math.sqrt(outputs), generator=generator)

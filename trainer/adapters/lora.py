@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from registry.errors import InvalidSettingError, NotFoundError
-from trainer.adapters import ATTENTION
+from trainer.adapters import ATTENTION, check_rank, refuse_presets
 
 LEARNING_RATE = 1e-3
 TARGETS = ATTENTION
@@ -29,8 +28,7 @@ class Config:
 
 def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
     """Rank 16 and alpha 16 unless given."""
-    if preset != "default":
-        raise NotFoundError(f"unknown preset {preset!r} of lora; known: default.")
+    refuse_presets("lora", preset)
     return Config(rank=16 if rank is None else rank, alpha=16.0 if alpha is None else alpha)
 
 
@@ -50,11 +48,7 @@ class Adapter(nn.Module):
         self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
     ) -> None:
         super().__init__()
-        most = min(inputs, outputs)
-        if not 1 <= config.rank <= most:
-            raise InvalidSettingError(
-                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
-            )
+        check_rank(config.rank, inputs, outputs, name)
         self.config, self.size = config, (inputs, outputs)
         self.scale = config.alpha / config.rank
         self.a = nn.Parameter(torch.empty(inputs, config.rank))

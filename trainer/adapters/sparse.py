@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from registry.errors import InvalidSettingError, NotFoundError
-from trainer.adapters import ATTENTION
+from registry.errors import InvalidSettingError
+from trainer.adapters import ATTENTION, check_rank, refuse_presets
 
 LEARNING_RATE = 8e-3
 TARGETS = ATTENTION
@@ -41,8 +41,7 @@ class Config:
 
 def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
     """Rank 8 and alpha 1 unless given."""
-    if preset != "default":
-        raise NotFoundError(f"unknown preset {preset!r} of sparse; known: default.")
+    refuse_presets("sparse", preset)
     return Config(rank=8 if rank is None else rank, alpha=1.0 if alpha is None else alpha)
 
 
@@ -78,11 +77,7 @@ class Adapter(nn.Module):
         self, config: Config, inputs: int, outputs: int, generator: torch.Generator, name: str
     ) -> None:
         super().__init__()
-        most = min(inputs, outputs)
-        if not 1 <= config.rank <= most:
-            raise InvalidSettingError(
-                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
-            )
+        check_rank(config.rank, inputs, outputs, name)
         self.config, self.size = config, (inputs, outputs)
         rows, columns = _grid(config, inputs, outputs)
         height, width = min(config.block, inputs), min(config.block, outputs)

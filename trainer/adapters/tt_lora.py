@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from registry.errors import InvalidSettingError, NotFoundError, nearest
-from trainer.adapters import ATTENTION
+from trainer.adapters import ATTENTION, check_rank
 
 LEARNING_RATE = 3e-3
 TARGETS = ATTENTION
@@ -237,11 +237,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.config, self.size = config, (inputs, outputs)
         self.input_modes, self.output_modes = modes(config, inputs, outputs)
-        most = min(inputs, outputs)
-        if not 1 <= config.rank <= most:
-            raise InvalidSettingError(
-                f"rank {config.rank} does not fit {name} ({inputs} -> {outputs}): choose 1 to {most}"
-            )
+        check_rank(config.rank, inputs, outputs, name)
         sizes = self.input_modes + self.output_modes
         ranks = [1, *[config.rank] * (len(sizes) - 1), 1]
         shapes = [(ranks[k], size, ranks[k + 1]) for k, size in enumerate(sizes)]

@@ -38,7 +38,7 @@ from ui.group import Session, common_options, pass_session
 def adapt(session: Session, /, *, data: str, experts: tuple[str, ...], detach: bool, **options: Any) -> None:
     """Combine experts into one for a new task, from a few labelled texts.
 
-    Takes less than a minute, and no training: which experts, with which weights, is found by trying, and the
+    Takes no training: which experts, with which weights, is found by trying, and the
     answers are read off what they see. With more than 64 rows add-task does better.
     """
     from trainer.jobs.adapt import submit
