@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from registry.errors import InvalidSettingError, NotFoundError
+from registry.errors import InvalidSettingError
+from trainer.adapters import refuse_presets
 
 LEARNING_RATE = 0.0
 TARGETS: tuple[str, ...] = ()
@@ -26,8 +27,7 @@ class Config:
 
 def configure(*, rank: int | None = None, alpha: float | None = None, preset: str = "default") -> Config:
     """Nothing can be given."""
-    if preset != "default":
-        raise NotFoundError(f"unknown preset {preset!r} of probe; known: default.")
+    refuse_presets("probe", preset)
     if rank is not None or alpha is not None:
         raise InvalidSettingError(
             "a probe has no adapters, so that it has neither rank nor alpha: leave them out"

@@ -35,6 +35,20 @@ def describe(rows: TaskData) -> tuple[dict[str, Any], bytes]:
     return described, content
 
 
+def enqueue_version(registry: Registry, kind: str, task: str, rows: TaskData, params: dict[str, Any]) -> Job:
+    """Put work on record that makes the next version of a task from rows, with `params` beside `rows` and
+    `task`. Of two such jobs for one task the second begins when the first has ended: they would work side by
+    side."""
+    described, content = describe(rows)
+    return registry.jobs.enqueue(
+        kind,
+        {"rows": described, "task": task, **params},
+        inputs=[content],
+        task=task,
+        exclusive_key=f"add_task {task}",
+    )
+
+
 def given(registry: Registry, job: Job) -> TaskData:
     """The rows that a job was given."""
     return restore(job.params["rows"], registry.jobs.input(job))

@@ -8,7 +8,7 @@ from registry import Job, Registry
 from registry.names import check_task
 from trainer.data import task_name
 from trainer.few_rows import read_few
-from trainer.jobs import describe, given
+from trainer.jobs import enqueue_version, given
 from trainer.progress import Progress
 from trainer.selection import choose_parents
 from trainer.settings import ExpertSettings
@@ -33,19 +33,13 @@ def submit(
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
     chosen = choose_parents(registry, task, experts)
-    described, content = describe(rows)
     params = {
-        "rows": described,
-        "task": task,
         "experts": None if experts is None else [expert.name for expert in chosen],
         "rank": rank,
         "max_length": max_length,
         "device": device,
     }
-    # Both would make the task's next version.
-    return registry.jobs.enqueue(
-        "adapt", params, inputs=[content], task=task, exclusive_key=f"add_task {task}"
-    )
+    return enqueue_version(registry, "adapt", task, rows, params)
 
 
 def run(

@@ -8,7 +8,7 @@ from registry import Job, Registry
 from registry.names import check_task
 from trainer import kinds
 from trainer.data import read_task, task_name
-from trainer.jobs import describe, given, whole
+from trainer.jobs import enqueue_version, given, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
 from trainer.tasks import check_settings, refuse_other_kind, refuse_unsolvable
@@ -41,18 +41,8 @@ def submit(
         refuse_unsolvable(rows.kind)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
-    described, content = describe(rows)
-    params = {
-        "rows": described,
-        "task": task,
-        "base_model": whole(base_model),
-        "settings": dict(settings or {}),
-        "device": device,
-    }
-    # Of two jobs for one task the second begins when the first has ended: they would train side by side.
-    return registry.jobs.enqueue(
-        "add_task", params, inputs=[content], task=task, exclusive_key=f"add_task {task}"
-    )
+    params = {"base_model": whole(base_model), "settings": dict(settings or {}), "device": device}
+    return enqueue_version(registry, "add_task", task, rows, params)
 
 
 def run(
