@@ -1,12 +1,13 @@
 """Everything that was ever done, in the order of time: one list over many tables, a page at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     Text,
@@ -71,16 +72,38 @@ def _page(connection: Connection, wanted: Wanted, limit: int, offset: int) -> tu
         raise InvalidSettingError(f"There is no kind of event {unknown[0]!r}. Kinds: {', '.join(KINDS)}.")
     told = [_TOLD[kind]() for kind in wanted.kinds or KINDS]
     found = [one.where(*_conditions(one, wanted)) for one in told]
-    # Not around the union but on it, so that SQLite merges what the indexes give in this order.
-    page = (
-        union_all(*found)
+    # Times first: texts are put together for this page alone, not for all that stand before it.
+    times = _union(one.with_only_columns(_at(one), maintain_column_froms=True) for one in found)
+    in_order = times.order_by(column("at").desc())
+    if wanted.subject or wanted.actor or wanted.text:
+        # Every event has to be looked at anyway, once.
+        every = connection.scalars(in_order).all()
+        total, page = len(every), every[offset : offset + limit]
+        newer = every.index(page[0]) if page else 0
+    else:
+        total, page = _count(connection, found), connection.scalars(in_order.limit(limit).offset(offset)).all()
+        newer = _count(connection, (one.where(_at(one) > page[0]) for one in found)) if page else 0
+    rows = connection.execute(
+        _union(one.where(_at(one).in_({*page})) for one in found)
         .order_by(column("at").desc(), column("kind"), column("subject"))
         .limit(limit)
-        .offset(offset)
+        .offset(offset - newer)
     )
-    rows = connection.execute(page).all()
+    return [Event(**row._mapping) for row in rows], total
+
+
+def _at(told: Select[Any]) -> Any:
+    return told.selected_columns.at
+
+
+def _union(found: Iterable[Select[Any]]) -> CompoundSelect[Any]:
+    """To be ordered itself, not around another select, so that SQLite merges what the indexes give in order."""
+    return union_all(*found)
+
+
+def _count(connection: Connection, found: Iterable[Select[Any]]) -> int:
     counts = [one.with_only_columns(func.count(), maintain_column_froms=True) for one in found]
-    return [Event(**row._mapping) for row in rows], sum(connection.scalars(union_all(*counts)))
+    return sum(connection.scalars(union_all(*counts)))
 
 
 def _conditions(told: Select[Any], wanted: Wanted) -> list[ColumnElement[bool]]:

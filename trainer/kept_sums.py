@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from registry.errors import DamagedError
 from registry.faults import fault
 from trainer.sums import RidgeSums, packed_size
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what a file holds changes."""
 
 READINGS = 3
 """Files that are kept: those used last."""
 
 HEADER_LIMIT = 1 << 24
+
+PIECE = 1 << 20
+"""Numbers that are hashed by one thread at a time."""
 
 
 class SumsFile:
@@ -55,9 +59,9 @@ class SumsFile:
                 values = torch.empty(len(members) * width + 2 * packed_size(width), dtype=torch.float64)
                 content = _bytes(values)
                 whole = file.readinto(content) == len(content) and not file.read(1)
-        if not whole or about["sha256"] != _digest(members, width, values):
-            raise DamagedError("the kept sums of the router are damaged")
         means, high, low = values.split([len(members) * width, packed_size(width), packed_size(width)])
+        if not whole or about["sha256"] != _digest(members, width, means, high, low):
+            raise DamagedError("the kept sums of the router are damaged")
         return members, RidgeSums(means.view(len(members), width), high, low)
 
     def save(self, members: Sequence[str], sums: RidgeSums) -> None:
@@ -110,10 +114,12 @@ def _header(line: bytes) -> dict[str, Any]:
 
 
 def _digest(members: Sequence[str], width: int, *parts: Tensor) -> str:
-    found = hashlib.sha256(canonical_json({"members": list(members), "width": width}).encode())
-    for part in parts:
-        found.update(_bytes(part))
-    return found.hexdigest()
+    """Of the digests of equal pieces: hashing a hundred megabytes one after the other took a tenth of a fit."""
+    pieces = [piece for part in parts for piece in part.split(PIECE)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = threads.map(lambda piece: hashlib.sha256(_bytes(piece)).hexdigest(), pieces)
+        about = {"members": list(members), "width": width, "pieces": list(found)}
+    return hashlib.sha256(canonical_json(about).encode()).hexdigest()
 
 
 def _bytes(values: Tensor) -> memoryview:

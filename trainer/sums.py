@@ -166,7 +166,7 @@ class RidgeSystem:
         """Cholesky factor of the damped correlation in float64."""
         square = self._square(torch.float64)
         square.diagonal().add_(ridge)
-        return torch.linalg.cholesky(square.mT)
+        return torch.linalg.cholesky(square, upper=True).mT
 
     def times(self, x: Tensor) -> Tensor:
         """The correlation times `x (features, columns)`."""
@@ -207,8 +207,8 @@ class Damped:
         diagonal = rounded.diagonal()
         undamped = diagonal.clone()
         diagonal.add_(ridge)
-        # Column by column the part right of the diagonal lies as LAPACK wants the lower triangle.
-        self._factor, failed = torch.linalg.cholesky_ex(rounded.mT)
+        upper, failed = torch.linalg.cholesky_ex(rounded, upper=True)
+        self._factor = upper.mT
         diagonal.copy_(undamped)
         self._rough = None if failed.item() else self._divide(system.cross.T)
 
