@@ -81,7 +81,8 @@ def _page(connection: Connection, wanted: Wanted, limit: int, offset: int) -> tu
         total, page = len(every), every[offset : offset + limit]
         newer = every.index(page[0]) if page else 0
     else:
-        total, page = _count(connection, found), connection.scalars(in_order.limit(limit).offset(offset)).all()
+        total = _count(connection, found)
+        page = connection.scalars(in_order.limit(limit).offset(offset)).all()
         newer = _count(connection, (one.where(_at(one) > page[0]) for one in found)) if page else 0
     rows = connection.execute(
         _union(one.where(_at(one).in_({*page})) for one in found)
@@ -97,7 +98,7 @@ def _at(told: Select[Any]) -> Any:
 
 
 def _union(found: Iterable[Select[Any]]) -> CompoundSelect[Any]:
-    """To be ordered itself, not around another select, so that SQLite merges what the indexes give in order."""
+    """Ordered itself, not inside another select: so SQLite merges what the indexes give in order."""
     return union_all(*found)
 
 

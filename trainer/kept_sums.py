@@ -114,7 +114,7 @@ def _header(line: bytes) -> dict[str, Any]:
 
 
 def _digest(members: Sequence[str], width: int, *parts: Tensor) -> str:
-    """Of the digests of equal pieces: hashing a hundred megabytes one after the other took a tenth of a fit."""
+    """Of the digests of equal pieces: a hundred megabytes one after the other took a tenth of a fit."""
     pieces = [piece for part in parts for piece in part.split(PIECE)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = threads.map(lambda piece: hashlib.sha256(_bytes(piece)).hexdigest(), pieces)

@@ -100,7 +100,7 @@ def damages() -> dict[str, Callable[[bytes], bytes]]:
         "another member": lambda content: content.replace(b'"members":["0"', b'"members":["3"'),
         "the end cut off": lambda content: content[:-8],
         "something behind the end": lambda content: content + b"x",
-        "another version": lambda content: content.replace(b'"format":1', b'"format":0'),
+        "another version": lambda content: content.replace(b'"format":2', b'"format":1'),
         "no header": lambda content: content[1:],
         "nothing": lambda content: b"",
     }
