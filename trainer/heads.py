@@ -18,7 +18,7 @@ from trainer.visitors import pool
 @dataclass(frozen=True)
 class Answered:
     """The answer to one input, the experts that gave it, the one that counts most first, and their weights.
-    Where nobody answers, none of it is there."""
+    Where the base model answers by itself there are no experts; where nobody does, nothing of it is there."""
 
     answer: Answer | None
     experts: list[Expert]
@@ -36,7 +36,7 @@ def decode(
     """From the final states `(sequences, length, hidden)` of a batch.
 
     Args:
-        written: by row, the answers of experts that write.
+        written: by row, the answers that are written.
     """
     pooled, counts = pool(final, mask), [len(one.sequences) for one in inputs]
     owners = spread(range(len(inputs)), counts)

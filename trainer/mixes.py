@@ -7,8 +7,8 @@ from typing import Self
 from registry.errors import InvalidSettingError, nearest
 from trainer.routers import Routing
 
-ABSTAIN, TOP_K = "abstain", "top-k"
-FALLBACKS = (ABSTAIN, TOP_K)
+ABSTAIN, TOP_K, BASE = "abstain", "top-k", "base"
+FALLBACKS = (ABSTAIN, TOP_K, BASE)
 SEVERAL = 3
 """Experts that answer together where none fits, unless a person says how many."""
 
@@ -16,10 +16,15 @@ SEVERAL = 3
 @dataclass(frozen=True)
 class Mix:
     """Slots of the experts that answer one input, from the one that counts most, and their weights, which sum
-    to 1."""
+    to 1.
+
+    Attributes:
+        bare: whether the base model answers by itself; then there are none.
+    """
 
     slots: tuple[int, ...]
     weights: tuple[float, ...]
+    bare: bool = False
 
     @classmethod
     def alone(cls, slot: int) -> "Mix":
@@ -28,14 +33,20 @@ class Mix:
 
 
 NOBODY = Mix((), ())
+BARE = Mix((), (), bare=True)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How many experts answer an input where one fits, and where none does."""
+    """How many experts answer an input where one fits, and where none does.
+
+    Attributes:
+        bare: whether the base model answers by itself where no expert does.
+    """
 
     fitting: int
     other: int
+    bare: bool = False
 
     @classmethod
     def of(cls, top_k: int | None = None, fallback: str | None = None) -> Self:
@@ -47,12 +58,13 @@ class Policy:
         | k or None | `top-k` | 1 | k or 3 |
         | k | None | k | k |
         | k | `abstain` | k | 0 |
+        | k or None | `base` | k or 1 | 0, but the base model |
 
         Raises:
             InvalidSettingError: `top_k` below 1, or an unknown fallback.
         """
         if fallback is not None and fallback not in FALLBACKS:
-            known = " or ".join(FALLBACKS)
+            known = ", ".join(FALLBACKS[:-1]) + f" or {FALLBACKS[-1]}"
             raise InvalidSettingError(
                 f"fallback {fallback!r} is unknown: choose {known}.{nearest(fallback, FALLBACKS)}"
             )
@@ -60,7 +72,8 @@ class Policy:
             raise InvalidSettingError(f"top-k {top_k} must be 1 or more: so many experts answer together")
         if fallback == TOP_K:
             return cls(1, top_k or SEVERAL)
-        return cls(top_k or 1, 0 if fallback == ABSTAIN or top_k is None else top_k)
+        other = 0 if fallback is not None or top_k is None else top_k
+        return cls(top_k or 1, other, bare=fallback == BASE)
 
     @property
     def most(self) -> int:
@@ -82,7 +95,7 @@ class Policy:
             if count > 1:
                 found.append(_best(routing.weights[row, 0].tolist(), slot, count, kinds))
             else:
-                found.append(Mix.alone(slot) if count else NOBODY)
+                found.append(Mix.alone(slot) if count else BARE if self.bare else NOBODY)
         return found
 
 

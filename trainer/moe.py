@@ -12,6 +12,7 @@ from registry.blobs import Blobs
 from registry.errors import InvalidSettingError, nearest
 from trainer import denormals, generations
 from trainer.bank import Bank, said_budget
+from trainer.bare import check_bare
 from trainer.base_model import BaseModel
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
 from trainer.decisions import Decider, Decision
@@ -142,7 +143,8 @@ class MoE:
             expert: an expert of the pool that answers whatever the router would say, by task or full name.
             top_k: experts that answer together, by the router's weights; 1 asks the best one, whether it fits
                 or not.
-            fallback: where no expert fits, `abstain` (so it is without `top_k`) or `top-k`: several do.
+            fallback: where no expert fits, `abstain` (so it is without `top_k`), `top-k`: several do, or
+                `base`: the base model writes an answer by itself.
             decoding: how the answers are written of experts that write.
             total: how many texts there are, if known, for who watches.
 
@@ -151,12 +153,15 @@ class MoE:
             DamagedError: at the first text that is sent to an expert whose bytes are not what they were; the
                 texts before it have been answered.
             InvalidSettingError: no expert, or not the one named, can take an input; memory does not suffice
-                for a single one; `top_k` or `fallback` is unknown, or asked of an expert that is named.
+                for a single one; `top_k` or `fallback` is unknown, or asked of an expert that is named; the
+                base model cannot write.
         """
         policy = Policy.of(top_k, fallback)
         forced = None if self.generation is not None and expert is None else self._slot(expert)
         if forced is not None and (top_k, fallback) != (None, None):
             raise InvalidSettingError("an expert that is named answers alone: leave out top-k and fallback")
+        if policy.bare:
+            check_bare(self.base)
         return self._stream(texts, forced, policy, decoding, total, on_progress)
 
     def _stream(
@@ -207,8 +212,9 @@ class MoE:
 
     def _limit(self, mix: Mix) -> int:
         """Tokens that experts read of a text: in any pool as many as when they were trained; of several the
-        fewest."""
-        return min(self.bank.members[slot].architecture.max_length for slot in mix.slots)
+        fewest, and without any as many as the router."""
+        limits = [self.bank.members[slot].architecture.max_length for slot in mix.slots]
+        return min(limits) if limits else self.design.max_length
 
     @torch.no_grad()
     def _answer(
@@ -220,13 +226,13 @@ class MoE:
     ) -> list[Prediction | DamagedError]:
         if forced is not None:
             answered = self._chosen(asked, [Mix.alone(forced)] * len(asked), decoding)
-            return told(asked, answered, None, None, None)
-        batch, cache = self._batch(asked), self._writers.cache()
+            return told(asked, answered, self.base.record.name, None, None, None)
+        batch, cache = self._batch(asked), self._writers.cache(policy)
         with Loan(self.bank) as loan:
             decision, final = self._route(loan, batch, asked, policy, cache)
             mixes = decision.mixes
             # The pool reads as much as any of its experts, and no template; others are asked again.
-            again = [row for row, mix in enumerate(mixes) if mix.slots and self._otherwise(asked[row], mix)]
+            again = [row for row, mix in enumerate(mixes) if self._otherwise(asked[row], mix)]
             now = [NOBODY if row in again else mix for row, mix in enumerate(mixes)]
             written = {}
             if cache is not None:
@@ -239,10 +245,10 @@ class MoE:
         repeated = self._chosen([asked[row] for row in again], [mixes[row] for row in again], decoding)
         for row, answer in zip(again, repeated, strict=True):
             answered[row] = answer
-        return told(asked, answered, decision, self.generation, self.fit)
+        return told(asked, answered, self.base.record.name, decision, self.generation, self.fit)
 
     def _otherwise(self, asked: Asked, mix: Mix) -> bool:
-        return asked.size > self._limit(mix) or self._writers.begins_anew(mix)
+        return asked.size > self._limit(mix) or self._writers.begins_anew(mix, asked.input)
 
     def _chosen(
         self, asked: Sequence[Asked], mixes: Sequence[Mix], decoding: Decoding

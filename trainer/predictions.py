@@ -20,7 +20,7 @@ class Prediction:
 
     Attributes:
         expert: the expert that answered, such as `sst2@1`; task: its task. None where no expert fits, and
-            nobody answered; of several the one that counts most.
+            none answered; of several the one that counts most.
         label: its answer, as text; value: as a number, of experts that give one; index: of the choice, where
             the text had some.
         probability: how sure it is, where it can tell; probabilities: of every label or choice.
@@ -33,6 +33,7 @@ class Prediction:
             nobody can tell: the expert was forced, or the generation has no threshold.
         reason: why no expert fits, in words; None where one does.
         mixed: where several experts answered together, the weight of each by its name.
+        base_model: its name where it wrote the answer by itself, since no expert fits; else None.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Prediction:
     threshold: float | None = None
     reason: str | None = None
     mixed: dict[str, float] = field(default_factory=dict)
+    base_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,16 @@ def inputs_of(asked: Sequence[Asked]) -> list[Input]:
 def told(
     asked: Sequence[Asked],
     answered: Sequence[Answered | DamagedError],
+    base_model: str,
     decision: Decision | None,
     generation: Generation | None,
     fit: Fit | None,
 ) -> list[Prediction | DamagedError]:
-    """What comes back for each text of a batch; no decision: the expert was forced."""
+    """What comes back for each text of a batch; no decision: the expert was forced.
+
+    Args:
+        base_model: its name.
+    """
     found: list[Prediction | DamagedError] = []
     for row, (one, given) in enumerate(zip(asked, answered, strict=True)):
         if isinstance(given, DamagedError):
@@ -118,6 +125,7 @@ def told(
                 threshold=None if score is None or fit is None else fit.threshold,
                 reason=None if score is None or fit is None else fit.reason(score),
                 mixed=dict(zip(names, given.weights, strict=True)) if len(names) > 1 else {},
+                base_model=base_model if given.answer is not None and first is None else None,
             )
         )
     return found

@@ -54,8 +54,9 @@ class Prompts:
         return self.base.pieces(self.template.after)
 
     def read(self, asked: Input) -> Tokens:
-        """The prompt of one input. Where its text is too long, the text is cut, and never the template."""
-        body = self.template.fill(asked.text, asked.pair)
+        """The prompt of one input; choices stand after the text, one a line, in a fixed order. Where that is
+        too long, it is cut, and never the template."""
+        body = "\n".join([self.template.fill(asked.text, asked.pair), *sorted(asked.choices)])
         if self.before:
             ids = self.base.pieces(body)
             text = Tokens(ids[: self.max_length], [], len(ids) > self.max_length)

@@ -1,20 +1,23 @@
-"""The experts of a pool that write their answers, each at work on its own rows of a batch."""
+"""The experts of a pool that write their answers, each at work on its own rows of a batch, and the base model
+itself beside them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
-import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from registry.errors import DamagedError
 from trainer import experts
 from trainer.bank import Bank
+from trainer.bare import bare_prompts
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, by_tokens
 from trainer.decoding import Decoding, Reading, write
 from trainer.heads import Answered
+from trainer.inputs import Input
 from trainer.loans import Loan
-from trainer.mixes import Mix
+from trainer.mixes import Mix, Policy
 from trainer.pool import Chosen
 from trainer.predictions import Asked, counts_of
 from trainer.prompts import Prompts
@@ -27,7 +30,7 @@ ROOM = 4
 
 
 class Writers:
-    """Those experts of a pool, by slot."""
+    """Those experts of a pool, by slot, and the base model beside them, which may answer by itself."""
 
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
@@ -38,15 +41,25 @@ class Writers:
         }
 
     def __contains__(self, mix: Mix) -> bool:
-        return bool(mix.slots) and mix.slots[0] in self._prompts
+        return mix.bare or (bool(mix.slots) and mix.slots[0] in self._prompts)
 
-    def cache(self) -> Cache | None:
+    @cached_property
+    def _bare(self) -> Prompts:
+        longest = max(member.architecture.max_length for member in self._bank.members)
+        return bare_prompts(self._bank.base, longest)
+
+    def _prompts_of(self, mix: Mix) -> Prompts:
+        """Of several experts, those of the one that counts most."""
+        return self._bare if mix.bare else self._prompts[mix.slots[0]]
+
+    def cache(self, policy: Policy) -> Cache | None:
         """Where a forward puts what is gone on from; None where nobody would."""
-        return DynamicCache(config=self._bank.base.model.config) if self._prompts else None
+        wanted = self._prompts or (policy.bare and self._bare.goes_on)
+        return DynamicCache(config=self._bank.base.model.config) if wanted else None
 
-    def begins_anew(self, mix: Mix) -> bool:
-        """Whether experts write, and the prompt of the first does not begin with what the router reads."""
-        return mix in self and not self._prompts[mix.slots[0]].goes_on
+    def begins_anew(self, mix: Mix, asked: Input) -> bool:
+        """Whether an answer is written, and the prompt does not begin with what the router reads."""
+        return mix in self and (bool(asked.choices) or not self._prompts_of(mix).goes_on)
 
     def go_on(
         self, loan: Loan, reading: Reading, asked: Sequence[Asked], mixes: Sequence[Mix], decoding: Decoding
@@ -60,7 +73,7 @@ class Writers:
             some = [rows[place] for place in part]
             places, given = [starts[row] for row in some], [asked[row] for row in some]
             own, on = _part(loan, places), reading.part(places)
-            after = [self._prompts[mix.slots[0]].after for mix in own.mixes]
+            after = [self._prompts_of(mix).after for mix in own.mixes]
             if any(after):
                 on.extend(after, Chosen(own))
             prompts = [
@@ -88,8 +101,7 @@ class Writers:
                     continue
                 own, given = _part(loan, there), [asked[rows[place]] for place in there]
                 prompts = [
-                    self._prompts[mix.slots[0]].read(one.input)
-                    for mix, one in zip(own.mixes, given, strict=True)
+                    self._prompts_of(mix).read(one.input) for mix, one in zip(own.mixes, given, strict=True)
                 ]
                 reading = Reading.prompts(self._bank.base, prompts, Chosen(own))
                 written = self._write(own, reading, given, prompts, decoding)
@@ -105,7 +117,7 @@ class Writers:
         return by_tokens(sizes, [1] * len(sizes), room, room)
 
     def _limit(self, mix: Mix, decoding: Decoding) -> int:
-        return decoding.max_new_tokens or self._prompts[mix.slots[0]].limit
+        return decoding.max_new_tokens or self._prompts_of(mix).limit
 
     def _write(
         self,
@@ -116,7 +128,9 @@ class Writers:
         decoding: Decoding,
     ) -> list[Answer]:
         def head_of(states: Tensor, rows: Sequence[int]) -> Tensor:
-            found, own = torch.zeros_like(states), _part(loan, rows)
+            own = _part(loan, rows)
+            bare = [mix.bare for mix in own.mixes]
+            found = states * states.new_tensor(bare)[:, None]
             for slot, resident, places in own.groups():
                 mixes = [own.mixes[place] for place in places]
                 weights = states.new_tensor([mix.weights[mix.slots.index(slot)] for mix in mixes])
@@ -127,11 +141,13 @@ class Writers:
         written = write(reading, prompts, limits, decoding, lambda rows: Chosen(_part(loan, rows)), head_of)
         found = []
         for mix, one, prompt, said in zip(loan.mixes, asked, prompts, written, strict=True):
-            resident = loan.residents[mix.slots[0]]
-            expert = resident.member.expert
-            [answer] = experts.task_kind(expert).answers(
-                resident.head, [said.text], expert.labels, [one.input]
-            )
+            answer = Answer(said.text)
+            if not mix.bare:
+                resident = loan.residents[mix.slots[0]]
+                expert = resident.member.expert
+                [answer] = experts.task_kind(expert).answers(
+                    resident.head, [said.text], expert.labels, [one.input]
+                )
             found.append(replace(answer, cut=said.cut or prompt.cut))
         return found
 

@@ -140,7 +140,8 @@ def echo_prediction(prediction: "Prediction") -> None:
         share = prediction.probability
         sure = "" if share is None else f"{bar(share)} {share:.2f}  "
         mixed = " and ".join(f"{name} ({weight:.2f})" for name, weight in prediction.mixed.items())
-        click.echo(f"  {plain(prediction.label)}  {sure}by {mixed or prediction.expert}")
+        bare = f"the base model {prediction.base_model}"
+        click.echo(f"  {plain(prediction.label)}  {sure}by {mixed or prediction.expert or bare}")
     if prediction.reason is not None:
         click.echo(f"  {prediction.reason}")
     if prediction.cut:

@@ -16,28 +16,30 @@ def routing(*rows: tuple[float, ...]) -> Routing:
 
 
 @pytest.mark.parametrize(
-    ("top_k", "fallback", "fitting", "other"),
+    ("top_k", "fallback", "policy"),
     [
-        (None, None, 1, 0),
-        (None, "abstain", 1, 0),
-        (None, "top-k", 1, 3),
-        (5, "top-k", 1, 5),
-        (2, None, 2, 2),
-        (1, None, 1, 1),
-        (2, "abstain", 2, 0),
+        (None, None, Policy(1, 0)),
+        (None, "abstain", Policy(1, 0)),
+        (None, "top-k", Policy(1, 3)),
+        (5, "top-k", Policy(1, 5)),
+        (2, None, Policy(2, 2)),
+        (1, None, Policy(1, 1)),
+        (2, "abstain", Policy(2, 0)),
+        (None, "base", Policy(1, 0, bare=True)),
+        (2, "base", Policy(2, 0, bare=True)),
     ],
 )
 def test_how_many_answer_is_what_was_asked_for(
-    top_k: int | None, fallback: str | None, fitting: int, other: int
+    top_k: int | None, fallback: str | None, policy: Policy
 ) -> None:
-    assert Policy.of(top_k, fallback) == Policy(fitting, other)
+    assert Policy.of(top_k, fallback) == policy
 
 
 def test_unknown_wishes_are_refused_in_one_line() -> None:
     with pytest.raises(InvalidSettingError) as refusal:
         Policy.of(None, "top_k")
     assert str(refusal.value) == (
-        "fallback 'top_k' is unknown: choose abstain or top-k. Did you mean 'top-k'?"
+        "fallback 'top_k' is unknown: choose abstain, top-k or base. Did you mean 'top-k'?"
     )
     with pytest.raises(InvalidSettingError, match="top-k 0 must be 1 or more"):
         Policy.of(0)
@@ -63,3 +65,5 @@ def test_where_none_fits_another_number_answers() -> None:
     first, second = Policy.of(fallback="top-k").mixes(given, [True, False], KINDS)
     assert first == Mix.alone(1)
     assert second.slots == (1, 0, 3)
+    found = Policy.of(fallback="base").mixes(given, [True, False], KINDS)
+    assert found == [Mix.alone(1), Mix((), (), bare=True)]

@@ -1,6 +1,7 @@
 """Experts that write: what they learn from, what they write, alone and among others."""
 
 import csv
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from registry import Registry
-from registry.errors import DataRefusedError, InvalidSettingError
+from registry.errors import DamagedError, DataRefusedError, InvalidSettingError
 from tests.tiny_models import tiny_llama
 from tests.trainer.samples import QUICK, write
 from tests.trainer.tasks.samples import FILES
 from tests.trainer.tasks.samples import write as write_kind
+from tests.trainer.test_fusion import Concatenated
+from tests.trainer.test_moe import damage
 from trainer import Decoding, MoE, add_task, evaluate, retrain_router, sources
 from trainer.base_model import BaseModel
 from trainer.data import TaskData, read_task
@@ -23,6 +26,7 @@ from trainer.encoding import early_layers, encode
 from trainer.experts import ExpertModule
 from trainer.inputs import Input
 from trainer.loans import Loan
+from trainer.mixes import Mix
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.plans import TrainingPlan
 from trainer.pipeline.routed_pool import RoutedPool
@@ -32,6 +36,7 @@ from trainer.state_cache import StateCache
 from trainer.templates import Template
 from trainer.tokens import Tokens
 from trainer.trainee import outputs
+from trainer.visitors import Visitor
 
 SETTINGS = replace(QUICK, rank=4, max_length=24, learning_rate=2e-2, epochs=6)
 TEMPLATES = {"plain": None, "framed": "Question: {text}\nAnswer:", "bare": "{text}"}
@@ -92,18 +97,22 @@ def texts_of(count: int = 5) -> list[str]:
 
 def step_by_step(moe: MoE, text: str, limit: int) -> tuple[str, bool]:
     """What the one expert of a pool writes, each token by a forward of its own over all before it."""
-    base = moe.base
-    prompts = Prompts.of(base, moe.bank.members[0].architecture)
-    prompt, written = prompts.read(Input(text)), list[int]()
-    with torch.no_grad(), Loan(moe.bank) as loan:
+    prompt = Prompts.of(moe.base, moe.bank.members[0].architecture).read(Input(text))
+    with Loan(moe.bank) as loan:
         loan.take([0])
-        while len(written) < limit:
-            ids = [*prompt.ids, *written]
-            final = base.forward(base.batch([Tokens(ids, [0] * len(ids), False)]), Chosen(loan))
-            token = int(base.words.logits(final[0, -1]).argmax())
-            if token == base.end:
-                return base.spell(written), prompt.cut
-            written.append(token)
+        return token_by_token(moe.base, prompt, Chosen(loan), limit)
+
+
+@torch.no_grad()
+def token_by_token(base: BaseModel, prompt: Tokens, visitor: Visitor, limit: int) -> tuple[str, bool]:
+    written = list[int]()
+    while len(written) < limit:
+        ids = [*prompt.ids, *written]
+        final = base.forward(base.batch([Tokens(ids, [0] * len(ids), False)]), visitor)
+        token = int(base.words.logits(final[0, -1]).argmax())
+        if token == base.end:
+            return base.spell(written), prompt.cut
+        written.append(token)
     return base.spell(written), True
 
 
@@ -135,6 +144,64 @@ def test_a_mixed_batch_is_answered_like_each_text_alone_and_by_its_expert(
         assert dict(alone.weights) == pytest.approx(dict(one.weights), abs=1e-4)
         [asked] = MoE.load(registry, expert=one.expert, base=made.base).predict([text])
         assert (asked.label, asked.cut) == (one.label, one.cut)
+
+
+@pytest.mark.parametrize("top_k", [2, 3])
+def test_several_experts_write_what_their_loras_side_by_side_write(
+    made: Made, registry: Registry, top_k: int
+) -> None:
+    """Behind the template of the one that counts most, and not what the mean of their factors writes."""
+    moe = MoE.load(registry, 1, base=made.base)
+    found = moe.predict(texts_of(), top_k=top_k)
+    best = moe.predict(texts_of(), top_k=1)
+    slots = {expert.name: slot for slot, expert in enumerate(moe.experts)}
+    differs, averages = 0, 0
+    for text, one, first in zip(texts_of(), found, best, strict=True):
+        if first.task == "mood":
+            assert not one.mixed
+            continue
+        mix = Mix(tuple(slots[name] for name in one.mixed), tuple(one.mixed.values()))
+        assert len(mix.slots) == top_k
+        assert one.expert == first.expert == next(iter(one.mixed))
+        prompts = Prompts.of(made.base, moe.bank.members[mix.slots[0]].architecture)
+        prompt = prompts.read(Input(text))
+        with Loan(moe.bank) as loan:
+            loan.take_mixed([mix])
+            said = token_by_token(made.base, prompt, Concatenated(loan, mix), prompts.limit)
+            averaged = Concatenated(loan, mix, averaged=True)
+            averages += token_by_token(made.base, prompt, averaged, prompts.limit) != said
+        assert (one.label, one.cut) == said
+        [alone] = moe.predict([text], top_k=top_k)
+        assert (alone.label, alone.cut) == said
+        assert alone.mixed == pytest.approx(one.mixed, abs=1e-4)
+        differs += one.label != first.label
+    assert min(differs, averages) > 2
+
+
+def test_a_damaged_expert_that_writes_stops_only_the_texts_that_are_sent_to_it(
+    made: Made, tmp_path: Path
+) -> None:
+    with Registry(made.home) as registry:
+        wanted = MoE.load(registry, 1, base=made.base).predict(texts_of(), top_k=1)
+    for name in ("plain", "framed"):
+        home = Path(shutil.copytree(made.home, tmp_path / name))
+        with Registry(home) as registry:
+            damage(home, registry.expert(name).sha256, "flipped")
+            moe = MoE.load(registry, 1, base=made.base)
+            others = [one for one in wanted if one.task != name]
+            assert {one.task for one in others} == {*TEMPLATES, "mood"} - {name}
+            found = moe.predict([one.text for one in others], top_k=1)
+            assert [one.label for one in found] == [one.label for one in others]
+            told = moe.stream([*[one.text for one in others], texts_of()[0], texts_of()[5]], top_k=1)
+            before = []
+            with pytest.raises(DamagedError, match=f"^{name}@1 cannot answer: .+") as refusal:
+                for one in told:
+                    before.append(one.label)
+            assert before[: len(others)] == [one.label for one in others]
+            assert len(before) == len(others) + ["plain", "framed"].index(name)
+            assert str(refusal.value).isprintable()
+            with pytest.raises(DamagedError, match=f"{name}@1 cannot answer"):
+                MoE.load(registry, 1, base=made.base).predict(texts_of()[:1], expert=name)
 
 
 def test_what_is_read_on_the_way_to_the_router_is_not_read_again(

@@ -149,6 +149,7 @@ def test_predict_answers_in_the_order_of_the_input(registry_command: Command) ->
         "threshold": None,
         "reason": None,
         "mixed": {},
+        "base_model": None,
     }
     for text, answer in zip(texts, answers, strict=True):
         assert_shape(answer, shape)

@@ -41,6 +41,20 @@ def test_several_answer_together_where_asked(half: Command) -> None:
     assert (best["expert"], best["mixed"]) == (together["expert"], {})
 
 
+def test_the_base_model_answers_by_itself_where_asked(half: Command) -> None:
+    wish = ("--fallback", "base", "--max-new-tokens", "5")
+    bare, *others = half("predict", STRANGE, *KNOWN, *wish, "--json").json
+    [silent] = half("predict", STRANGE, "--json").json
+    assert isinstance(bare["label"], str)
+    assert isinstance(bare["base_model"], str)
+    told = {"label": None, "cut": False, "base_model": None}
+    assert {**bare, **told} == {**silent, **told}
+    assert any(one["expert"] is not None and one["base_model"] is None for one in others)
+    _, second, third, *_ = half("predict", STRANGE, *wish).out.splitlines()
+    assert second.endswith(f"  by the base model {bare['base_model']}")
+    assert third == f"  {silent['reason']}"
+
+
 def test_an_expert_that_is_named_answers_alone_and_always(half: Command) -> None:
     [answer] = half("predict", STRANGE, "--expert", "mood", "--json").json
     assert (answer["expert"], answer["reason"], answer["score"]) == ("mood@1", None, None)

@@ -31,8 +31,9 @@ WEIGHTS = 10
 @click.option("--top-k", type=click.IntRange(1), metavar="K", help="Let the K best experts answer together.")
 @click.option(
     "--fallback",
-    type=click.Choice(["abstain", "top-k"]),
-    help="Where no expert fits: no answer, or one of several experts together [default: abstain].",
+    type=click.Choice(["abstain", "top-k", "base"]),
+    help="Where no expert fits: no answer, one of several experts together, or one that the base model "
+    "writes by itself [default: abstain].",
 )
 @click.option("--temperature", type=Finite(min=0), help="Of what is written: 0 draws nothing [default: 0].")
 @click.option(
@@ -64,7 +65,8 @@ def predict(
     """Answer texts: the router picks the expert, or says that none fits.
 
     TEXT is one text an argument; a single - reads one text a line from stdin. With --fallback top-k several
-    experts (3, or --top-k) answer what no expert fits; --top-k alone has K experts answer every text.
+    experts (3, or --top-k) answer what no expert fits; --top-k alone has K experts answer every text. With
+    --fallback base the base model goes on from what no expert fits.
     """
     asked = _asked(texts, data, text, text_pair, choices)
     from trainer.decoding import Decoding
@@ -129,6 +131,7 @@ def prediction_json(prediction: "Prediction") -> dict[str, Any]:
         "threshold": prediction.threshold,
         "reason": prediction.reason,
         "mixed": prediction.mixed,
+        "base_model": prediction.base_model,
     }
 
 

@@ -63,15 +63,18 @@ def answer(prediction: "Prediction") -> dict[str, Any]:
         "threshold": prediction.threshold,
         "reason": prediction.reason,
         "mixed": prediction.mixed,
+        "base_model": prediction.base_model,
     }
 
 
 def counted(answers: Sequence[Mapping[str, Any]]) -> str:
     """How many rows were answered, and by how many experts."""
     experts = {one["expert"] for one in answers if one["expert"] is not None}
+    bare = sum(one["base_model"] is not None for one in answers)
     silent = sum(one["expert"] is None for one in answers)
     said = f"{len(answers) - silent:,} rows answered by {len(experts):,} experts"
-    return said + (f"; to {silent:,} no expert fits." if silent else ".")
+    said += f"; to {silent:,} no expert fits" if silent else ""
+    return said + (", and the base model answers them." if bare else ".")
 
 
 def largest_first(shares: Mapping[str, float]) -> dict[str, float]:
@@ -91,12 +94,14 @@ def top(weights: Mapping[str, float], count: int = TOP) -> list[tuple[str, float
 def sentence(given: Mapping[str, Any]) -> str:
     """An answer in words."""
     sure = "" if given["probability"] is None else f", {given['probability']:.1%} sure"
-    names = " and ".join(given["mixed"]) or given["expert"]
+    names = _who(given)
     verb = "answer together" if given["mixed"] else "answers"
-    said = "Nobody answers." if names is None else f"{names} {verb} “{given['label']}”{sure}."
+    said = f"{'The ' if given['base_model'] else ''}{names} {verb} “{given['label']}”{sure}."
+    if names is None:
+        said = "Nobody answers."
     if given["reason"] is not None:
         said = f"{given['reason'][0].upper()}{given['reason'][1:]}. {said}"
-    if names is None or given["mixed"]:
+    if given["expert"] is None or given["mixed"]:
         nearest = [f"{task} {weight:.1%}" for task, weight in list(given["weights"].items())[:3]]
         said += f" {given['generation']} weighs the experts: {', '.join(nearest)}."
     elif given["generation"] is None:
@@ -112,6 +117,12 @@ def sentence(given: Mapping[str, Any]) -> str:
     if not given["cut"]:
         return said
     return f"{said} Longer than the limit: the text was not read to its end, or the answer not written to it."
+
+
+def _who(given: Mapping[str, Any]) -> str | None:
+    """Who answered; None where nobody did."""
+    bare = given["base_model"] and f"base model {given['base_model']}"
+    return " and ".join(given["mixed"]) or given["expert"] or bare
 
 
 def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -170,7 +181,7 @@ def table(answers: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
             one["text"],
             one["label"] or "",
             None if one["probability"] is None else round(one["probability"], 4),
-            " and ".join(one["mixed"]) or one["expert"] or "",
+            _who(one) or "",
             round(one["weights"][one["task"]] if one["task"] else max(one["weights"].values()), 4),
             None if one["margin"] is None else round(one["margin"], 4),
             "yes" if one["reason"] is None else "no",

@@ -27,6 +27,8 @@ PREDICTION = Prediction(
 REASON = "no expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25"
 SILENT = {"expert": None, "task": None, "label": None, "probability": None, "score": 2.5, "reason": REASON}
 
+BARE = {**SILENT, "label": "It is.", "base_model": "SmolLM2"}
+
 
 def given(**changes: Any) -> dict[str, Any]:
     return {**view.answer(PREDICTION), **changes}
@@ -50,6 +52,7 @@ def test_an_answer_is_a_document_with_the_largest_first() -> None:
         "threshold": 1.25,
         "reason": None,
         "mixed": {},
+        "base_model": None,
     }
     assert list(view.answer(PREDICTION)["weights"]) == ["mood", "topic", "spam"]
 
@@ -125,8 +128,9 @@ def test_a_table_of_answers_has_a_row_for_each() -> None:
         ["a fine film", "good", 0.875, "mood@2", 0.75, None, "yes", "yes"],
     ]
     mixed = {"mood@2": 0.6, "topic@1": 0.4}
-    assert view.table([given(**SILENT), given(mixed=mixed, reason=REASON)]) == [
+    assert view.table([given(**SILENT), given(**BARE), given(mixed=mixed, reason=REASON)]) == [
         ["a fine film", "", None, "", 0.75, 0.55, "no", "no"],
+        ["a fine film", "It is.", None, "base model SmolLM2", 0.75, 0.55, "no", "no"],
         ["a fine film", "good", 0.875, "mood@2 and topic@1", 0.75, 0.55, "no", "no"],
     ]
 
@@ -135,6 +139,11 @@ def test_where_no_expert_fits_the_reason_is_told_in_words() -> None:
     assert view.sentence(given(**SILENT)) == (
         "No expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25. "
         "Nobody answers. router@3 weighs the experts: mood 75.0%, topic 20.0%, spam 5.0%."
+    )
+    assert view.sentence(given(**BARE)) == (
+        "No expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25. "
+        "The base model SmolLM2 answers “It is.”. router@3 weighs the experts: mood 75.0%, "
+        "topic 20.0%, spam 5.0%."
     )
     together = view.sentence(given(mixed={"mood@2": 0.6, "topic@1": 0.4}, reason=REASON))
     assert together.startswith("No expert fits: ")
@@ -154,6 +163,9 @@ def test_generations_to_which_no_expert_fits_are_compared_too() -> None:
 def test_rows_without_an_answer_are_counted_apart() -> None:
     assert view.counted([given(), given(expert="topic@1")]) == "2 rows answered by 2 experts."
     assert view.counted([given(), given(**SILENT)]) == "1 rows answered by 1 experts; to 1 no expert fits."
+    assert view.counted([given(), given(**BARE)]) == (
+        "1 rows answered by 1 experts; to 1 no expert fits, and the base model answers them."
+    )
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =cmd|' /C calc'!A0"])

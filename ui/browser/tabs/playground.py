@@ -27,6 +27,8 @@ NOBODY = "nobody"
 ROUTER = "the router"
 SILENCE = "nobody answers"
 TOGETHER = "the best few answer together"
+BARE = "the base model answers by itself"
+FALLBACKS = {TOGETHER: "top-k", BARE: "base"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def build(context: Context) -> None:
             pool = _choice(PRODUCTION, "Generation")
             other = _choice(NOBODY, "Compare with")
             expert = _choice(ROUTER, "Who answers", "the router chooses, or an expert of your choice answers")
-            fallback = gr.Dropdown([SILENCE, TOGETHER], value=SILENCE, label="If no expert fits")
+            fallback = gr.Dropdown([SILENCE, *FALLBACKS], value=SILENCE, label="If no expert fits")
             ask = gr.Button("Answer", variant="primary")
         with gr.Column():
             first = Outcome.build("Answer")
@@ -95,7 +97,7 @@ def build(context: Context) -> None:
     @warns()
     def show(text: str, pair: str | None, pool: str, other: str, expert: str, fallback: str) -> list[Any]:
         """Ask one generation, or two."""
-        if_none = _named(fallback, SILENCE) and "top-k"
+        if_none = FALLBACKS.get(fallback)
         asked = answer(
             context, text, pair, _named(pool, PRODUCTION), _named(expert, ROUTER), fallback=if_none
         )
