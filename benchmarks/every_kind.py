@@ -83,7 +83,7 @@ MEMBERS = (
         {"options": {"block": 32}, "rank": 4, "first_layer": 12},
     ),
     Member("sentence_negation", "text_generation", "tt_lora", {"targets": ("q_proj", "v_proj", "down_proj")}),
-    Member("e2e_nlg", "text_generation", "lora", {"rank": 8, "targets": ("v_proj", "o_proj")}),
+    Member("common_gen", "text_generation", "lora", {"rank": 8, "targets": ("v_proj", "o_proj")}),
 )
 
 

@@ -23,9 +23,12 @@ CHAT = (
     "{{ '<|start|>system\nBe short.\n' }}{% for one in messages %}{{ one['role'] + '\n' + one['content'] + "
     "'\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant\n' }}{% endif %}"
 )
-SETTINGS = replace(QUICK, max_length=24, epochs=1)
+SETTINGS = replace(QUICK, max_length=64, epochs=1)
 STRANGE = ["zq 9917 {}[] ;; qqqq", "Shares of the bank fell 3 percent after the report.", "000"]
-CHOOSING = [Input(line[0], choices=tuple(line[1:-1])) for line in FILES["multiple_choice"][1::9]]
+CHOOSING = [
+    *(Input(line[0], choices=tuple(line[1:-1])) for line in FILES["multiple_choice"][1::9]),
+    Input("zq 9917 {}[] ;;", choices=("qq qq", "00 [] 00")),
+]
 WAYS = {"one pass": {}, "two passes": {"passes": "two"}, "text": {"router": "lexical"}}
 
 
@@ -147,18 +150,23 @@ def test_what_was_read_to_find_that_no_expert_fits_is_not_read_again(
         lengths.clear()
 
 
-def test_without_a_wish_it_writes_no_more_than_its_limit(made: Made, registry: Registry) -> None:
-    moe = MoE.load(registry, 1, base=made.base)
-    for one in moe.predict(STRANGE, fallback="base"):
-        assert one.base_model is None or len(made.base.pieces(one.label or "")) <= LIMIT
+def test_without_a_wish_it_writes_up_to_its_limit(
+    made: Made, registry: Registry, tiny_llama_folder: Path
+) -> None:
+    found = MoE.load(registry, 1, base=made.base).predict(STRANGE, fallback="base")
+    for one in found:
+        said = generated(made.base, tiny_llama_folder, made.base.pieces(one.text), LIMIT)
+        assert (one.label, one.cut) == said
+    assert any(one.cut for one in found)
 
 
 def test_the_order_of_choices_says_nothing(made: Made, registry: Registry) -> None:
     moe = MoE.load(registry, 1, base=made.base)
     turned = [replace(one, choices=one.choices[::-1]) for one in CHOOSING]
-    pairs = zip(*(moe.predict(given, fallback="base") for given in (CHOOSING, turned)), strict=True)
-    said = {one.label for one, other in pairs if one.base_model and one.label == other.label}
-    assert said
+    found = [moe.predict(given, fallback="base") for given in (CHOOSING, turned)]
+    pairs = [(one.base_model, one.label) for one in found[0]]
+    assert pairs == [(one.base_model, one.label) for one in found[1]]
+    assert any(one.base_model for one in found[0])
     prompts = bare_prompts(made.base, 24)
     assert made.base.spell(prompts.read(Input("Why?", choices=("b", "a"))).ids) == "Why?\na\nb"
 

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from registry import Registry
 from registry.errors import DamagedError, DataRefusedError, InvalidSettingError
 from tests.tiny_models import tiny_llama
+from tests.trainer.pools import route
 from tests.trainer.samples import QUICK, write
 from tests.trainer.tasks.samples import FILES
 from tests.trainer.tasks.samples import write as write_kind
@@ -65,6 +66,8 @@ def made(llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Made:
         retrain_router(registry, router="closed_form", promote=False)
         retrain_router(registry, router="lexical", promote=False)
         retrain_router(registry, router="closed_form", passes="two", promote=False)
+        # One that is sure of nothing, so that several experts have a share of a text.
+        route(registry, llama, registry.experts(), texts_of())
     return Made(folder / "home", llama)
 
 
@@ -151,7 +154,7 @@ def test_several_experts_write_what_their_loras_side_by_side_write(
     made: Made, registry: Registry, top_k: int
 ) -> None:
     """Behind the template of the one that counts most, and not what the mean of their factors writes."""
-    moe = MoE.load(registry, 1, base=made.base)
+    moe = MoE.load(registry, 4, base=made.base)
     found = moe.predict(texts_of(), top_k=top_k)
     best = moe.predict(texts_of(), top_k=1)
     slots = {expert.name: slot for slot, expert in enumerate(moe.experts)}
