@@ -44,7 +44,7 @@ def test_several_answer_together_where_asked(half: Command) -> None:
 def test_the_base_model_answers_by_itself_where_asked(half: Command) -> None:
     wish = ("--fallback", "base", "--max-new-tokens", "5")
     bare, *others = half("predict", STRANGE, *KNOWN, *wish, "--json").json
-    [silent] = half("predict", STRANGE, "--json").json
+    silent, *_ = half("predict", STRANGE, *KNOWN, "--json").json
     assert isinstance(bare["label"], str)
     assert isinstance(bare["base_model"], str)
     told = {"label": None, "cut": False, "base_model": None}
