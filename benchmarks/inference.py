@@ -13,14 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModel
 
 from benchmarks import measure, mixtures
-from benchmarks.measure import Report, Runs, Spread, spread, tell
+from benchmarks.inference_report import draw, floor, tell_batches
+from benchmarks.measure import Report, spread, tell
 from benchmarks.mixed_lora import MixedLora
 from benchmarks.paper import PaperMoE, published
 from registry import Generation
@@ -57,7 +57,7 @@ def main() -> None:
     for part in options.parts:
         getattr(bench, part)()
     bench.report.show(as_json=options.json)
-    bench.plot(options.plot)
+    draw(bench.report, options.plot)
 
 
 class Bench:
@@ -95,7 +95,8 @@ class Bench:
                 warm_up=WARM_UP,
                 name="batches",
             )
-        self._batches_told(runs, ready)
+        tell_batches(self.report, runs, self.options.experts)
+        self.report.floor |= floor(self.base, ready, self._experts(1)[0])
 
     def _add_peft(self, competitors: dict[str, Callable[[int], object]], ready: Sequence[Batch]) -> None:
         modules = self._experts(PEFT_EXPERTS)
@@ -125,35 +126,6 @@ class Bench:
         generation = self.generations[max(self.options.experts)]
         found = self.registry.experts(names=generation.experts[:count])
         return [thawed(self.registry, self.base, expert) for expert in found]
-
-    def _batches_told(self, runs: Runs, ready: Sequence[Batch]) -> None:
-        for name, seconds in runs.items():
-            self.report.table.append(
-                {
-                    "a batch of 32": name,
-                    "ms": spread([1000 * one for one in seconds]),
-                    "times bare": measure.ratio(runs, name, "bare"),
-                    "times routed": measure.ratio(runs, name, f"routed {min(self.options.experts)}"),
-                }
-            )
-        least = min(self.options.experts)
-
-        def medians(above: str, below: str) -> float | None:
-            return measure.ratio(runs, above, below).median if above in runs and below in runs else None
-
-        ratios = self.report.ratios
-        for size in self.options.experts:
-            ratios[f"routed_over_bare_{size}"] = medians(f"routed {size}", "bare")
-            for name, key in (("as published", "paper"), ("spared", "paper_spared")):
-                ratios[f"{key}_over_routed_{size}"] = medians(f"paper {size}, {name}", f"routed {size}")
-        ratios[f"routed_{max(self.options.experts)}_over_{least}"] = medians(
-            f"routed {max(self.options.experts)}", f"routed {least}"
-        )
-        for name in ("same layers", "all layers"):
-            ratios[f"peft_over_routed_16{'' if name == 'same layers' else '_all_layers'}"] = medians(
-                f"PEFT {PEFT_EXPERTS}, {name}", f"routed {least}"
-            )
-        self.report.floor |= floor(self.base, ready, self._experts(1)[0])
 
     def file(self) -> None:
         """A file in arrival order: ours from text to answer, the bare model from padded tokens to states."""
@@ -245,36 +217,6 @@ class Bench:
         self.report.table.append({"a shell": "registry predict", "s": spread(wall), "CPU s": spread(busy)})
         self.report.ratios["cold_predict_seconds"] = spread(wall).median
 
-    def plot(self, path: Path | None) -> None:
-        """Time of a batch by number of experts."""
-        with measure.drawing(path, title="A mixed batch of 32 texts", across="experts", up="ms") as axes:
-            for name in ("routed", "paper"):
-                rows = [
-                    row for row in self.report.table if str(row.get("a batch of 32", "")).startswith(name)
-                ]
-                rows = [row for row in rows if row["a batch of 32"].endswith((*"0123456789", "published"))]
-                sizes = [int(row["a batch of 32"].split()[1].rstrip(",")) for row in rows]
-                axes.plot(sizes, [_median(row["ms"]) for row in rows], "o-", label=name)
-            for row in self.report.table:
-                if "a batch of 32" in row and row["a batch of 32"].startswith(("bare", "PEFT")):
-                    axes.axhline(_median(row["ms"]), linestyle="--", label=row["a batch of 32"])
-            axes.set_ylim(bottom=0)
-            axes.legend()
-
-
-def floor(base: BaseModel, ready: Sequence[Batch], module: Any) -> dict[str, Any]:
-    """What a batch costs at least, counted: every weight of a layer is multiplied and added once a token."""
-    tokens = spread([float(batch.ids.numel()) for batch in ready]).median
-    layers = sum(parameter.numel() for name, parameter in base.model.named_parameters() if "layers." in name)
-    factors = sum(part.numel() for parts in module.visitor().parts.values() for part in parts.values())
-    return {
-        "tokens of a batch, padding included": tokens,
-        "GFLOP of the bare layers": 2 * tokens * layers / 1e9,
-        "GFLOP added by one expert a text": 2 * tokens * factors / 1e9,
-        "MB of the bare layers": 4 * layers / 1e6,
-        "MB gathered for 32 experts": 4 * BATCH * factors / 1e6,
-    }
-
 
 def _in_turn(run: Callable[[int], object]) -> Callable[[], object]:
     """Each call takes the next batch."""
@@ -296,10 +238,6 @@ def _forward(model: Any, batch: Batch) -> None:
 def _cpu_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _median(value: Spread) -> float:
-    return value.median
 
 
 if __name__ == "__main__":
