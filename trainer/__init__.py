@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from trainer.base_model import BaseModel
     from trainer.decoding import Decoding
     from trainer.inputs import Input
+    from trainer.mixture_settings import MixtureSettings
     from trainer.moe import MoE
-    from trainer.pipeline import ExpertSettings, adapt, add_task, add_tasks, evaluate, retrain_router
+    from trainer.pipeline import (
+        ExpertSettings,
+        adapt,
+        add_task,
+        add_tasks,
+        evaluate,
+        retrain_router,
+        train_mixture,
+    )
     from trainer.predictions import Prediction
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "Decoding",
     "ExpertSettings",
     "Input",
+    "MixtureSettings",
     "MoE",
     "Prediction",
     "adapt",
@@ -26,6 +36,7 @@ __all__ = [
     "add_tasks",
     "evaluate",
     "retrain_router",
+    "train_mixture",
 ]
 
 # Loaded when first asked for: torch and transformers take seconds, and reading a file needs neither.
@@ -34,6 +45,7 @@ _LATER = {
     "Decoding": "trainer.decoding",
     "ExpertSettings": "trainer.pipeline",
     "Input": "trainer.inputs",
+    "MixtureSettings": "trainer.mixture_settings",
     "MoE": "trainer.moe",
     "Prediction": "trainer.predictions",
     "adapt": "trainer.pipeline",
@@ -41,6 +53,7 @@ _LATER = {
     "add_tasks": "trainer.pipeline",
     "evaluate": "trainer.pipeline",
     "retrain_router": "trainer.pipeline",
+    "train_mixture": "trainer.pipeline",
 }
 
 

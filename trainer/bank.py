@@ -22,6 +22,7 @@ from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.experts import described, read, thaw_head
 from trainer.forms import Form, Parts
+from trainer.gating import Gate
 from trainer.layouts import Architecture, Kept, Layout, family_of, form_parts, layouts
 
 CPU_BUDGET = 128 << 20
@@ -128,6 +129,7 @@ class Bank:
         members: in slot order.
         rows: texts that one batch may have, so that its experts have room; early: layers that heads read.
         loads: how often an expert was read so far.
+        gate: what weighs the experts for each token, in pools that have one.
 
     Args:
         fetch: reads an expert's file and checks its digest.
@@ -144,6 +146,7 @@ class Bank:
         self.base, self._fetch = base, fetch
         self.members = [Member.of(base, expert) for expert in experts]
         self.loads = 0
+        self.gate: Gate | None = None
         self.early = {layer for member in self.members for layer in member.architecture.head_layers}
         self._shelves = _shelves(self.members, base.device, budget)
         # Of several forms, each might be asked for by all texts of a batch.

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from registry import tensors as tensor_files
 from registry.canonical import sha256_of
 from registry.errors import DamagedError, StorageError
 from registry.faults import fault
 from registry.tensors import Tensors
-from trainer.experts import ExpertModule
-from trainer.trainee import TrainingState
+from trainer.learner import TrainingState
 
 FORMAT = 2
 """Raised when what a checkpoint holds changes."""
@@ -33,7 +32,7 @@ class Checkpoint:
         self.path = folder / f"{key}.safetensors"
         self.guard = guard
 
-    def save(self, module: ExpertModule, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    def save(self, module: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         """Write the run as it stands, in one step: a kill leaves the old file or the new one.
 
         Raises:
@@ -69,7 +68,7 @@ class Checkpoint:
             partial.unlink(missing_ok=True)
             raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason
 
-    def load(self, module: ExpertModule, optimizer: torch.optim.Optimizer) -> TrainingState:
+    def load(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Put module and optimiser back where they were; a fresh state if there is no checkpoint, a damaged
         one, or one of another version of this program."""
         try:
@@ -83,6 +82,8 @@ class Checkpoint:
         for group_index, group in enumerate(optimizer.param_groups):
             for index, parameter in enumerate(group["params"]):
                 prefix = f"moment.{group_index}.{index}."
+                if f"{prefix}step" not in tensors:  # No row has moved it yet.
+                    continue
                 moments = {name: tensors[prefix + name].to(parameter.device) for name in MOMENTS}
                 # AdamW counts steps on the CPU, wherever its parameters are.
                 optimizer.state[parameter] = {**moments, "step": moments["step"].cpu()}
@@ -111,8 +112,8 @@ def _digest(values: Tensors, about: dict[str, Any]) -> str:
 def _moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
     for group_index, group in enumerate(optimizer.param_groups):
         for index, parameter in enumerate(group["params"]):
-            for name in MOMENTS:
-                yield f"moment.{group_index}.{index}.{name}", optimizer.state[parameter][name]
+            for name, value in optimizer.state.get(parameter, {}).items():
+                yield f"moment.{group_index}.{index}.{name}", value
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from registry import Expert
@@ -47,8 +48,8 @@ class Decision:
 
     Attributes:
         mixes: the experts that answer each.
-        slots: of the expert with the largest weight, whether it answers or not; margins, weights: as the
-            router gave them.
+        slots: of the expert with the largest weight that can take it, whether it answers or not; margins,
+            weights: as the router gave them.
         scores: how strange each is; None where the generation cannot tell.
     """
 
@@ -96,4 +97,31 @@ class Decider:
             margins=routing.margin[:, 0].tolist(),
             weights=[Weights(self._tasks, row) for row in routing.weights[:, 0].numpy(force=True)],
             scores=given,
+        )
+
+    @property
+    def everyone(self) -> Mix:
+        """All experts, before any token was weighed."""
+        return Mix(tuple(range(len(self._kinds))), (1 / len(self._kinds),) * len(self._kinds), speaker=0)
+
+    def mix(self, shares: Tensor, choices: Sequence[bool]) -> Decision:
+        """What tokens made of inputs: all experts mix, and of those that can take an input the head of the
+        one with the largest share answers.
+
+        Args:
+            shares: of the experts over the tokens of each input, `(batch, experts)`.
+        """
+        logits = shares.clamp_min(torch.finfo(shares.dtype).tiny).log()
+        among = self.takers.among(Routing(shares.unsqueeze(1), logits.unsqueeze(1)), choices)
+        speakers = among.slots[:, 0].tolist()
+        rows = shares.numpy(force=True)
+        return Decision(
+            mixes=[
+                Mix(self.everyone.slots, tuple(row.tolist()), speaker=speaker)
+                for row, speaker in zip(rows, speakers, strict=True)
+            ],
+            slots=speakers,
+            margins=among.margin[:, 0].tolist(),
+            weights=[Weights(self._tasks, row) for row in rows],
+            scores=None,
         )

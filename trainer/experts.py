@@ -134,7 +134,8 @@ class ExpertModule(nn.Module):
             values = _start(base, architecture, seed)
             self.head: nn.Module = self.kind.head(architecture.head_inputs(base.hidden), architecture.labels)
         else:
-            values = {name: value for name, value in frozen.items() if not name.startswith(_HEAD)}
+            # A file names its tensors in no certain order, and whoever trains on needs one.
+            values = {name: frozen[name] for name in sorted(frozen) if not name.startswith(_HEAD)}
             self.head = thaw_head(base, architecture, frozen)
         self.adapters = nn.Module()
         for name, value in values.items():

@@ -14,6 +14,7 @@ from trainer import kinds
 from trainer.described import from_json
 from trainer.encoding import early_layers
 from trainer.familiarity import Fit, FitDesign
+from trainer.routers import TOKENS
 
 PASSES = ("one", "two")
 FIT = "fit."
@@ -27,7 +28,7 @@ class RouterDesign:
     Attributes:
         kind: router kind; kind_config: its `Config`.
         layers: layers whose entering states it reads, empty for routers of text; `base.layers` stands for the
-            final states.
+            final states. Of routers of tokens: the layers at which they weigh experts.
         passes: `one`: routed on the way through the base model; `two`: the base model runs once to route,
             once to answer.
         max_length: tokens read of a text.
@@ -38,6 +39,12 @@ class RouterDesign:
     layers: tuple[int, ...]
     passes: str
     max_length: int
+
+
+def mixes_tokens(generation: Generation) -> bool:
+    """Whether its experts act together on every token, and no text is sent to one of them."""
+    design = from_json(RouterDesign, generation.config["router"])
+    return bool(kinds.load("routers", design.kind).READS == TOKENS)
 
 
 def layers_read(depth: int, passes: str, first_layer: int) -> tuple[int, ...]:

@@ -64,12 +64,13 @@ def _together(
     written: Mapping[int, Answer],
 ) -> Answered | DamagedError:
     """The answer to one input."""
-    experts = [loan.bank.members[slot].expert for slot in mix.slots]
-    for slot, expert in zip(mix.slots, experts, strict=True):
+    slots, weights = [slot for slot, _ in mix.ranked], tuple(weight for _, weight in mix.ranked)
+    experts = [loan.bank.members[slot].expert for slot in slots]
+    for slot, expert in zip(slots, experts, strict=True):
         if slot in loan.damaged:
             return DamagedError(f"{expert.name} cannot answer: {loan.damaged[slot]}")
     # Experts that write have mixed at every layer already, and written one text.
-    answers = [written[row]] if row in written else [found[row, slot] for slot in mix.slots]
+    answers = [written[row]] if row in written else [found[row, slot] for slot in mix.heads]
     if len(answers) > 1:
-        answers = [task_kind(experts[0]).combine(answers, mix.weights, asked)]
-    return Answered(answers[0] if answers else None, experts, mix.weights)
+        answers = [task_kind(experts[0]).combine(answers, [*mix.heads.values()], asked)]
+    return Answered(answers[0] if answers else None, experts, weights)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from registry.errors import DamagedError
 from trainer.bank import Bank, Resident, Shelf
+from trainer.gating import Gate
 from trainer.mixes import Mix
 
 
@@ -20,13 +21,15 @@ class Group:
     Attributes:
         rows: which; None: all of the batch. places: of their experts on the shelf; one number: the same for
             all.
-        weights: how much each counts, `(rows, 1, 1)`; 1 where each is alone.
+        weights: how much each counts, `(rows, 1, 1)`; 1 where each is alone. slots: of their experts,
+            `(rows,)`.
     """
 
     shelf: Shelf
     rows: Tensor | None
     places: Tensor | int
     weights: Tensor | float
+    slots: Tensor
 
 
 class Loan:
@@ -62,6 +65,12 @@ class Loan:
         self.residents, self.damaged = self.bank.pin({slot for mix in mixes for slot in mix.slots})
         self.mixes = list(mixes)
 
+    @property
+    def gate(self) -> Gate | None:
+        """What weighs the experts for each token; None where each text has its experts as a whole."""
+        by_token = any(mix.speaker is not None for mix in self.mixes)
+        return self.bank.gate if by_token else None
+
     def alone(self) -> list[Group]:
         """Sequences with one expert, for each form in the batch."""
         rows = [row for row, mix in enumerate(self.mixes) if len(mix.slots) == 1]
@@ -80,7 +89,7 @@ class Loan:
         """Each expert with its slot and the sequences that it answers."""
         rows: dict[int, list[int]] = {}
         for row, mix in enumerate(self.mixes):
-            for slot in mix.slots:
+            for slot in mix.heads:
                 if slot in self.residents:
                     rows.setdefault(slot, []).append(row)
         return [(slot, self.residents[slot], own) for slot, own in rows.items()]
@@ -94,7 +103,8 @@ class Loan:
                 forms.setdefault(self.residents[slot].member.form, []).append(row)
         device, found = self.bank.base.device, []
         for form, rows in forms.items():
-            places = [self.residents[self.mixes[row].slots[rank]].place for row in rows]
+            slots = [self.mixes[row].slots[rank] for row in rows]
+            places = [self.residents[slot].place for slot in slots]
             own = None if len(rows) == len(self.mixes) else torch.tensor(rows, device=device)
             one = len({*places}) == 1
             weights = [self.mixes[row].weights[rank] for row in rows]
@@ -104,6 +114,7 @@ class Loan:
                     own,
                     places[0] if one else torch.tensor(places, device=device),
                     torch.tensor(weights, device=device).view(-1, 1, 1) if weighted else 1.0,
+                    torch.tensor(slots, device=device),
                 )
             )
         return found

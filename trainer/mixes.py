@@ -15,21 +15,44 @@ SEVERAL = 3
 
 @dataclass(frozen=True)
 class Mix:
-    """Slots of the experts that answer one input, from the one that counts most, and their weights, which sum
-    to 1.
+    """Slots of the experts that answer one input, and their weights, which sum to 1; from the one that counts
+    most, unless a gate weighs them for each token.
 
     Attributes:
         bare: whether the base model answers by itself; then there are none.
+        speaker: where a gate does: the slot whose head answers for all. `weights` are then means over the
+            tokens, in the order of the slots. None: all heads vote.
     """
 
     slots: tuple[int, ...]
     weights: tuple[float, ...]
     bare: bool = False
+    speaker: int | None = None
 
     @classmethod
     def alone(cls, slot: int) -> "Mix":
         """One expert."""
         return cls((slot,), (1.0,))
+
+    @property
+    def first(self) -> int:
+        """The slot that counts most."""
+        return self.slots[0] if self.speaker is None else self.speaker
+
+    @property
+    def heads(self) -> dict[int, float]:
+        """Whose heads answer, and how much each counts."""
+        return (
+            dict(zip(self.slots, self.weights, strict=True)) if self.speaker is None else {self.speaker: 1.0}
+        )
+
+    @property
+    def ranked(self) -> list[tuple[int, float]]:
+        """Slots and weights, from the one that counts most."""
+        pairs = list(zip(self.slots, self.weights, strict=True))
+        if self.speaker is None:
+            return pairs
+        return sorted(pairs, key=lambda one: (one[0] != self.speaker, -one[1]))
 
 
 NOBODY = Mix((), ())

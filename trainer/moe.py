@@ -4,34 +4,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import Cache
+from torch import nn
 
 from registry import DamagedError, Expert, Generation, NotFoundError, Registry
 from registry.blobs import Blobs
 from registry.errors import InvalidSettingError, nearest
-from trainer import denormals, generations
+from trainer import generations
 from trainer.bank import Bank, said_budget
 from trainer.bare import check_bare
 from trainer.base_model import BaseModel
 from trainer.batching import CPU_TOKENS, GPU_TOKENS, Halving, by_tokens, windows
-from trainer.decisions import Decider, Decision
+from trainer.decisions import Decider
 from trainer.decoding import GREEDY, Decoding, Reading
 from trainer.described import from_json
 from trainer.familiarity import Fit
+from trainer.gating import Gate
 from trainer.generations import RouterDesign
 from trainer.heads import Answered, decode
-from trainer.inputs import Given, Input, words
+from trainer.inputs import Given, Input
 from trainer.loans import Loan
 from trainer.mixes import NOBODY, Mix, Policy
-from trainer.pool import Chosen, RoutedOnTheWay
+from trainer.passes import Pass
+from trainer.pool import Chosen
 from trainer.predictions import Asked, Prediction, counts_of, inputs_of, told
 from trainer.progress import Progress, silent
-from trainer.routers import Features
-from trainer.spans import means, spread
+from trainer.spans import spread
 from trainer.thawing import fetched, fitting_base
 from trainer.tokens import Batch
-from trainer.visitors import Taps
 from trainer.writing import Writers
 
 ALONE = Policy.of()
@@ -71,8 +70,11 @@ class MoE:
         self.fit = fit
         self._writers = Writers(self.bank)
         self._decider = Decider(self.experts, router, fit)
-        if generation is not None:
+        if generation is not None and router is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
+            if generations.mixes_tokens(generation):
+                self.bank.gate = Gate(router, self.design.layers)
+            self._pass = Pass(base, self._decider, self.design)
 
     @classmethod
     def load(
@@ -153,13 +155,15 @@ class MoE:
             DamagedError: at the first text that is sent to an expert whose bytes are not what they were; the
                 texts before it have been answered.
             InvalidSettingError: no expert, or not the one named, can take an input; memory does not suffice
-                for a single one; `top_k` or `fallback` is unknown, or asked of an expert that is named; the
-                base model cannot write.
+                for a single one; `top_k` or `fallback` is unknown, or asked of an expert that is named or of
+                a generation that weighs all of them for each token; the base model cannot write.
         """
         policy = Policy.of(top_k, fallback)
         forced = None if self.generation is not None and expert is None else self._slot(expert)
         if forced is not None and (top_k, fallback) != (None, None):
             raise InvalidSettingError("an expert that is named answers alone: leave out top-k and fallback")
+        if forced is None and self.bank.gate is not None and (top_k, fallback) != (None, None):
+            raise InvalidSettingError("all experts answer together here: leave out top-k and fallback")
         if policy.bare:
             check_bare(self.base)
         return self._stream(texts, forced, policy, decoding, total, on_progress)
@@ -229,7 +233,7 @@ class MoE:
             return told(asked, answered, self.base.record.name, None, None, None)
         batch, cache = self._batch(asked), self._writers.cache(policy)
         with Loan(self.bank) as loan:
-            decision, final = self._route(loan, batch, asked, policy, cache)
+            decision, final = self._pass.run(loan, batch, asked, policy, cache)
             mixes = decision.mixes
             # The pool reads as much as any of its experts, and no template; others are asked again.
             again = [row for row, mix in enumerate(mixes) if self._otherwise(asked[row], mix)]
@@ -271,29 +275,3 @@ class MoE:
 
     def _batch(self, asked: Sequence[Asked]) -> Batch:
         return self.base.batch([sequence for one in asked for sequence in one.tokens])
-
-    def _route(
-        self, loan: Loan, batch: Batch, asked: Sequence[Asked], policy: Policy, cache: Cache | None
-    ) -> tuple[Decision, Tensor]:
-        """The decision and the final states of the experts it chose."""
-        layers, counts = self.design.layers, counts_of(asked)
-        inputs = inputs_of(asked)
-        choices = [bool(one.choices) for one in inputs]
-
-        def decide(features: Features) -> Decision:
-            return self._decider.decide(features, choices, policy)
-
-        if layers and self.design.passes == "one":
-            visitor = RoutedOnTheWay(loan, decide, layers, batch.mask, counts, words(inputs))
-            final = self.base.forward(batch, visitor, cache)
-            assert visitor.decision is not None
-            return visitor.decision, final
-        states = None
-        if layers:
-            taps = Taps(layers)
-            self.base.forward(batch, taps)
-            states = means(taps.pooled(layers, batch.mask), counts)
-        with denormals.flushed():
-            decision = decide(Features(states, words(inputs)))
-        loan.take_mixed(spread(decision.mixes, counts))
-        return decision, self.base.forward(batch, Chosen(loan), cache)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from trainer.decisions import Decision
-from trainer.loans import Loan
+from trainer.gating import Shares
+from trainer.loans import Group, Loan
 from trainer.routers import Features
 from trainer.spans import means, spread
 from trainer.visitors import Visitor, pool
@@ -18,15 +19,22 @@ class Chosen(Visitor):
     an earlier pass.
 
     Several experts of one text add the sum of their updates, each times its weight: for low-rank updates
-    `sum_e w_e A_e B_e x`, which no mean of the `A` and of the `B` would give.
+    `sum_e w_e A_e B_e x`, which no mean of the `A` and of the `B` would give. The weight is the text's, or,
+    where the pool has a gate, that of each token.
+
+    Attributes:
+        shares: what the gate says.
     """
 
     def __init__(self, loan: Loan) -> None:
         self.loan = loan
+        self.shares = None if loan.gate is None else Shares(loan.gate)
         self._alone, self._together = loan.alone(), loan.together()
 
     def enter(self, layer: int, hidden: Tensor) -> None:
-        """Keep what heads of the pool read on the way."""
+        """Keep what heads of the pool read on the way, and ask the gate where tokens are weighed."""
+        if self.shares is not None:
+            self.shares.enter(layer, hidden)
         if layer in self.loan.bank.early:
             self.loan.early[layer] = hidden
 
@@ -47,8 +55,15 @@ class Chosen(Visitor):
             rows = slice(None) if group.rows is None else group.rows
             # What an update is may depend on the output, so it is measured against the bare one.
             update = group.shelf.form.apply(x[rows], bare[rows].clone(), parts) - bare[rows]
-            output[rows] += group.weights * update
+            output[rows] += self._weights(group) * update
         return output
+
+    def _weights(self, group: Group) -> Tensor | float:
+        """How much the experts of a group count, `(rows, 1 or tokens, 1)`."""
+        if self.shares is None:
+            return group.weights
+        own = self.shares.weights if group.rows is None else self.shares.weights[group.rows]
+        return own.gather(2, group.slots.view(-1, 1, 1).expand(-1, own.shape[1], 1))
 
 
 class Deciding(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry import ConflictError, Expert, NotFoundError, Registry
+from registry.errors import InvalidSettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,21 @@ def choose(registry: Registry, names: Sequence[str] | None) -> Choice:
             "name some with --expert"
         )
     return choice
+
+
+def choose_several(registry: Registry, names: Sequence[str]) -> list[Expert]:
+    """Experts that are to mix: those named.
+
+    Raises:
+        NotFoundError: an unknown one.
+        InvalidSettingError: fewer than two.
+        ConflictError: experts of different base models, or two versions of one task.
+    """
+    if len(names) < 2:
+        raise InvalidSettingError(
+            f"a mixture needs two experts or more, given {', '.join(names) or 'none'}: name more of them"
+        )
+    return choose(registry, names).experts
 
 
 def choose_parents(registry: Registry, task: str, names: Sequence[str] | None) -> list[Expert]:

@@ -7,6 +7,7 @@ the same rows in the same order as alone.
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -14,9 +15,10 @@ from trainer import allocator, denormals
 from trainer.batching import lacks_memory
 from trainer.encoding import final_states
 from trainer.forming import Together
+from trainer.learner import Learner, TrainingState
 from trainer.looks import look
 from trainer.progress import Progress, Stopped, draw, silent
-from trainer.trainee import Trainee, TrainingState
+from trainer.trainee import Trainee
 
 CHECKPOINT_SECONDS = 30.0
 SEQUENCES = 64
@@ -47,10 +49,22 @@ def train_together(
     on_progress: Progress = silent,
 ) -> None:
     """Train experts of one design on one base model, a batch of each in every step; otherwise as `train`."""
-    saved_at, parts, total = time.monotonic(), 1, sum(trainee.pace.rows for trainee in trainees)
-    _draw(on_progress, trainees)
     for trainee in trainees:
         look(trainee, on_progress)
+    learn(trainees, checkpoint_seconds=checkpoint_seconds, on_progress=on_progress)
+
+
+@denormals.flushed()
+@allocator.kept()
+def learn(
+    trainees: Sequence[Learner[Any]],
+    *,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_progress: Progress = silent,
+) -> None:
+    """Train what has begun already: experts as `train_together`, or one thing of another sort."""
+    saved_at, parts, total = time.monotonic(), 1, sum(trainee.pace.rows for trainee in trainees)
+    _draw(on_progress, trainees)
     while active := [trainee for trainee in trainees if not trainee.ended]:
         parts = _step(active, parts)
         ended = [trainee for trainee in active if trainee.at_epoch_end]
@@ -72,7 +86,7 @@ def train_together(
     on_progress("training", total, total, _note(trainees))
 
 
-def _step(trainees: Sequence[Trainee], parts: int) -> int:
+def _step(trainees: Sequence[Learner[Any]], parts: int) -> int:
     """One step of each trainee, its batch in so many parts, or more where memory is short; gives how many."""
     batches = [trainee.next_batch() for trainee in trainees]
     # Not for the steps to come: what a step computes depends on its batch alone, also after a checkpoint.
@@ -93,13 +107,13 @@ def _step(trainees: Sequence[Trainee], parts: int) -> int:
     return parts
 
 
-def _least_parts(trainee: Trainee, batch: Sequence[int]) -> int:
+def _least_parts(trainee: Learner[Any], batch: Sequence[int]) -> int:
     """In how many parts a batch runs, memory permitting: one, unless its rows are several sequences."""
-    sequences = sum(trainee.encoding.counted([trainee.training.rows[place] for place in batch]))
+    sequences = sum(trainee.encoding.counted([trainee.rows[place] for place in batch]))
     return min(len(batch), math.ceil(sequences / max(SEQUENCES, len(batch))))
 
 
-def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: int) -> list[float]:
+def _backward(trainees: Sequence[Learner[Any]], batches: Sequence[list[int]], parts: int) -> list[float]:
     """Gradients of the mean loss over each trainee's batch; the losses."""
     losses = torch.zeros(len(trainees), device=trainees[0].encoding.base.device)
     for part in range(parts):
@@ -109,12 +123,13 @@ def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: 
             for number, (trainee, batch) in enumerate(zip(trainees, batches, strict=True))
             if batch[part::parts]
         ]
-        modules = [one.module for _, one, _, _ in shares]
-        places = [[one.training.rows[place] for place in own] for _, one, own, _ in shares]
+        learners = [one for _, one, _, _ in shares]
+        places = [[one.rows[place] for place in own] for _, one, own, _ in shares]
         counts = [
             sum(one.encoding.counted(rows)) for (_, one, _, _), rows in zip(shares, places, strict=True)
         ]
-        visitor = modules[0].visitor() if len(modules) == 1 else Together(modules, counts)
+        alone = len(learners) == 1
+        visitor = learners[0].visitor() if alone else Together([one.module for one in learners], counts)
         final, batch = final_states(
             [(one.encoding, rows) for (_, one, _, _), rows in zip(shares, places, strict=True)], visitor
         )
@@ -129,20 +144,20 @@ def _backward(trainees: Sequence[Trainee], batches: Sequence[list[int]], parts: 
     return found
 
 
-def _draw(on_progress: Progress, trainees: Sequence[Trainee]) -> None:
+def _draw(on_progress: Progress, trainees: Sequence[Learner[Any]]) -> None:
     """The curve of a trainee that is alone; those of several would not fit one picture."""
     if len(trainees) == 1:
         draw(on_progress, trainees[0].state.history)
 
 
-def _note(trainees: Sequence[Trainee]) -> str:
+def _note(trainees: Sequence[Learner[Any]]) -> str:
     if len(trainees) == 1:
         return _note_of(trainees[0])
     open_ones = sum(not trainee.ended for trainee in trainees)
     return f"{len(trainees)} experts together, {open_ones} of them not done yet"
 
 
-def _note_of(trainee: Trainee) -> str:
+def _note_of(trainee: Learner[Any]) -> str:
     state, pace = trainee.state, trainee.pace
     within = state.step % pace.steps_per_epoch
     loss = state.loss_sum / within if within else state.history[-1]["loss"]

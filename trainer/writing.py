@@ -41,7 +41,7 @@ class Writers:
         }
 
     def __contains__(self, mix: Mix) -> bool:
-        return mix.bare or (bool(mix.slots) and mix.slots[0] in self._prompts)
+        return mix.bare or (bool(mix.slots) and mix.first in self._prompts)
 
     @cached_property
     def _bare(self) -> Prompts:
@@ -50,7 +50,7 @@ class Writers:
 
     def _prompts_of(self, mix: Mix) -> Prompts:
         """Of several experts, those of the one that counts most."""
-        return self._bare if mix.bare else self._prompts[mix.slots[0]]
+        return self._bare if mix.bare else self._prompts[mix.first]
 
     def cache(self, policy: Policy) -> Cache | None:
         """Where a forward puts what is gone on from; None where nobody would."""
@@ -92,10 +92,10 @@ class Writers:
             with Loan(self._bank) as loan:
                 loan.take_mixed([mixes[row] for row in rows])
                 for row in rows:
-                    experts_of = [self._bank.members[slot].expert for slot in mixes[row].slots]
-                    for slot, one in zip(mixes[row].slots, experts_of, strict=True):
+                    for slot in mixes[row].slots:
                         if slot in loan.damaged:
-                            found[row] = DamagedError(f"{one.name} cannot answer: {loan.damaged[slot]}")
+                            name = self._bank.members[slot].expert.name
+                            found[row] = DamagedError(f"{name} cannot answer: {loan.damaged[slot]}")
                 there = [place for place, row in enumerate(rows) if row not in found]
                 if not there:
                     continue
@@ -106,8 +106,9 @@ class Writers:
                 reading = Reading.prompts(self._bank.base, prompts, Chosen(own))
                 written = self._write(own, reading, given, prompts, decoding)
                 for place, mix, answer in zip(there, own.mixes, written, strict=True):
-                    members = [self._bank.members[slot].expert for slot in mix.slots]
-                    found[rows[place]] = Answered(answer, members, mix.weights)
+                    members = [self._bank.members[slot].expert for slot, _ in mix.ranked]
+                    weights = tuple(weight for _, weight in mix.ranked)
+                    found[rows[place]] = Answered(answer, members, weights)
         return [found[row] for row in range(len(asked))]
 
     def _batches(self, asked: Sequence[Asked], mixes: Sequence[Mix], decoding: Decoding) -> list[list[int]]:
@@ -133,7 +134,7 @@ class Writers:
             found = states * states.new_tensor(bare)[:, None]
             for slot, resident, places in own.groups():
                 mixes = [own.mixes[place] for place in places]
-                weights = states.new_tensor([mix.weights[mix.slots.index(slot)] for mix in mixes])
+                weights = states.new_tensor([mix.heads[slot] for mix in mixes])
                 found[places] += weights[:, None] * resident.head(states[places])
             return found
 
@@ -143,7 +144,7 @@ class Writers:
         for mix, one, prompt, said in zip(loan.mixes, asked, prompts, written, strict=True):
             answer = Answer(said.text)
             if not mix.bare:
-                resident = loan.residents[mix.slots[0]]
+                resident = loan.residents[mix.first]
                 expert = resident.member.expert
                 [answer] = experts.task_kind(expert).answers(
                     resident.head, [said.text], expert.labels, [one.input]

@@ -10,6 +10,7 @@ from ui.commands.experts import experts
 from ui.commands.home import doctor, migrate, path, verify
 from ui.commands.jobs import jobs, worker
 from ui.commands.lineage import diff, lineage, show
+from ui.commands.mixtures import train_mixture
 from ui.commands.predictions import evaluate, predict
 from ui.commands.retirements import retire
 from ui.commands.routers import retrain_router, routers
@@ -40,7 +41,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
-    *(add_task, adapt, retrain_router, predict, evaluate),
+    *(add_task, adapt, retrain_router, train_mixture, predict, evaluate),
     *(tasks, experts, routers, show, lineage, diff),
     *(jobs, worker),
     *(ui, user, token),

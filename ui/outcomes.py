@@ -102,6 +102,29 @@ def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
         present.next_step(f"registry promote {name}")
 
 
+def echo_mixed(_registry: "Registry", made: dict[str, Any]) -> None:
+    """The new generation, what it mixes and how well, and the next command."""
+    for finding in made["findings"]:
+        click.echo(f"Note: {present.plain(finding)}", err=True)
+    name = made["generation"]
+    if made["created"]:
+        click.echo(f"{name} is trained: {made['router']} over {len(made['experts'])} experts.")
+    else:
+        click.echo(f"Nothing to do: these experts, rows and settings are {name}.")
+    came_from = "as they were" if made["frozen"] else f"after {', '.join(made['came_from'])}"
+    present.echo_fields(
+        {
+            "experts": f"{', '.join(made['experts'])} ({came_from})",
+            "rows": ", ".join(f"{split} {count:,}" for split, count in present.rows(made["rows"]).items()),
+            "epochs": f"{len(made['history'])}",
+            "seconds": f"{made['seconds']:.1f}",
+        }
+    )
+    present.echo_metrics(made["metrics"])
+    click.echo(f"{name} is not in production.")
+    present.next_step(f"registry promote {name}")
+
+
 def _fit(fit: dict[str, Any]) -> str:
     if fit["threshold"] is None:
         return f"never: {fit['rows']:,} validation rows are too few for a coverage of {fit['coverage']:g}"
@@ -146,4 +169,5 @@ ECHO: dict[str, Callable[["Registry", dict[str, Any]], None]] = {
     "add_tasks": echo_all_added,
     "evaluate": echo_report,
     "retrain_router": echo_retrained,
+    "train_mixture": echo_mixed,
 }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmarks.mixtures import publish_untrained
 from registry import Expert, Generation, Registry
@@ -15,6 +16,7 @@ from trainer.encoding import encode
 from trainer.experts import design
 from trainer.generations import RouterDesign
 from trainer.inputs import Text
+from trainer.routers import soft_token
 from trainer.runs import Moment
 
 DESIGN: dict[str, Any] = {
@@ -50,11 +52,41 @@ def route(
     torch.nn.init.zeros_(router.noise.weight)
     torch.nn.init.zeros_(router.noise.bias)
     plan = RouterDesign(kind="noisy_top1", kind_config={}, layers=(1,), passes="one", max_length=32)
+    return _publish(registry, base, experts, router, plan)
+
+
+def weigh(
+    registry: Registry,
+    base: BaseModel,
+    experts: list[Expert],
+    *,
+    layers: tuple[int, ...],
+    top_k: int | None = None,
+    seed: int = 0,
+    max_length: int = 32,
+) -> Generation:
+    """A generation with a random gate over the tokens that enter some layers."""
+    config = soft_token.Config(top_k=top_k)
+    router = soft_token.Router(config, (len(layers), 2, base.hidden), len(experts))
+    torch.nn.init.normal_(router.weight, std=0.3, generator=torch.Generator().manual_seed(seed))
+    plan = RouterDesign(
+        kind="soft_token",
+        kind_config=to_json(config),
+        layers=layers,
+        passes="one",
+        max_length=max_length,
+    )
+    return _publish(registry, base, experts, router, plan)
+
+
+def _publish(
+    registry: Registry, base: BaseModel, experts: list[Expert], router: nn.Module, plan: RouterDesign
+) -> Generation:
     return registry.add_generation(
         experts=[expert.name for expert in experts],
         payload=generations.pack(router, {}),
         run=Moment.now().run(kind="router", settings={}, seed=0, history=[]),
-        router="noisy_top1",
+        router=plan.kind,
         config={"router": to_json(plan)},
         base_model=base.record.fingerprint,
         parameters=generations.parameter_count(router),

@@ -25,9 +25,10 @@ from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
 from trainer.experts import ExpertModule
+from trainer.learner import TrainingState
 from trainer.looks import STAGE, Felt, look
 from trainer.progress import silent
-from trainer.trainee import Trainee, TrainingState
+from trainer.trainee import Trainee
 
 
 def trainee(base: BaseModel, seed: int = 0, adapter: str = "sparse") -> Trainee:

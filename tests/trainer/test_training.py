@@ -21,8 +21,9 @@ from trainer.described import from_json, to_json
 from trainer.encoding import Encoding, by_length, encode, shuffled_by_length
 from trainer.experts import Architecture, ExpertModule, design
 from trainer.forming import Together
+from trainer.learner import TrainingState
 from trainer.settings import TrainingSettings
-from trainer.trainee import Split, Trainee, TrainingState, answers, outputs
+from trainer.trainee import Split, Trainee, answers, outputs
 
 LABELS = ("good", "bad")
 WORDS = {

@@ -117,8 +117,8 @@ def task_of(
     labels, noticed = module.check(rows)
     named = module.labels_of if labels else None
     findings = [*table.findings, used, *noticed, *repeats(rows, inputs, named)]
-    rows, placed = _placed(rows, inputs, named)
-    findings += placed
+    rows, told = placed(rows, inputs, named)
+    findings += told
     if named is not None:
         findings += label_in_text(rows, inputs, labels, named)
     return TaskData(
@@ -144,7 +144,7 @@ def _recognised(
     if kind is None and len(kinds) > 1:
         every = [role for module in kinds.values() for role in (*module.REQUIRED, *module.OPTIONAL)]
         found = assign_columns(table, (), tuple(dict.fromkeys((*every, "split"))), options)
-        known = found, _rows(table, found, None)
+        known = found, table_rows(table, found, None)
         fitting = [name for name, module in kinds.items() if module.recognises(*known)]
         if len(fitting) != 1:
             verdict = f"fit the kinds {listed(fitting)}; say which with --kind"
@@ -160,10 +160,10 @@ def _recognised(
         kind = fitting[0]
     kind = kind or next(iter(kinds))
     roles = assign_columns(table, kinds[kind].REQUIRED, (*kinds[kind].OPTIONAL, "split"), options)
-    return kind, roles, known[1] if roles == known[0] else _rows(table, roles, None)
+    return kind, roles, known[1] if roles == known[0] else table_rows(table, roles, None)
 
 
-def _rows(table: Table, roles: Mapping[str, str], split: Split | None) -> list[Row]:
+def table_rows(table: Table, roles: Mapping[str, str], split: Split | None) -> list[Row]:
     """The rows with only the columns that play a role; `split` None: as the split column says, else train."""
     places = [(role, table.columns.index(column)) for role, column in roles.items() if role != "split"]
     split_place = table.columns.index(roles["split"]) if "split" in roles else None
@@ -196,10 +196,10 @@ def _split_file(
                 f"no column {quoted(column)}, which {printable(table.source)} has;"
                 f" its columns are {listed(extra.columns)}",
             )  # fmt: skip
-    return _rows(extra, wanted, split)
+    return table_rows(extra, wanted, split)
 
 
-def _placed(rows: list[Row], inputs: Sequence[str], named: Named | None) -> tuple[list[Row], list[str]]:
+def placed(rows: list[Row], inputs: Sequence[str], named: Named | None) -> tuple[list[Row], list[str]]:
     """The rows in their splits, and what was set aside or found to be shared between given splits."""
     positions = [position(row.values[role] for role in inputs) for row in rows]
     pool = [index for index, row in enumerate(rows) if row.split == "train"]

@@ -5,6 +5,8 @@ from trainer.pipeline.adapting import Adapted, adapt, adapt_rows
 from trainer.pipeline.adding import add_all, add_rows, add_task, add_tasks
 from trainer.pipeline.evaluating import Report, evaluate
 from trainer.pipeline.freezing import AddedTask
+from trainer.pipeline.mixing import mix_rows, train_mixture
+from trainer.pipeline.mixture_plan import TrainedMixture
 from trainer.pipeline.refitting import RetrainedRouter, retrain_router
 from trainer.settings import ExpertSettings
 
@@ -14,6 +16,7 @@ __all__ = [
     "ExpertSettings",
     "Report",
     "RetrainedRouter",
+    "TrainedMixture",
     "adapt",
     "adapt_rows",
     "add_all",
@@ -21,5 +24,7 @@ __all__ = [
     "add_task",
     "add_tasks",
     "evaluate",
+    "mix_rows",
     "retrain_router",
+    "train_mixture",
 ]

@@ -116,7 +116,8 @@ def _generation(
     tallies = []
     for expert in moe.experts:
         rows = _held_out(registry, expert, split)
-        routed = moe.predict(inputs(rows), top_k=1, on_progress=on_progress)
+        # Each row is to be answered, whether an expert fits or not.
+        routed = moe.predict(inputs(rows), top_k=None if moe.fit is None else 1, on_progress=on_progress)
         own = moe.predict(inputs(rows), expert=expert.name, on_progress=on_progress)
         tallies.append(
             Tally.of(

@@ -17,6 +17,7 @@ from typing import Any
 from registry import Expert, Generation, RegistryError
 from registry.errors import InvalidSettingError
 from trainer.pipeline.archive import Archive
+from trainer.pipeline.mixed_pool import frozen_pool
 from trainer.pipeline.routed_pool import RoutedPool
 
 LEVEL = 0.1
@@ -218,7 +219,7 @@ def judge(
 
 def _before(archive: Archive, production: Generation, ours: Mapping[str, Expert]) -> dict[str, list[float]]:
     """By task, production's credits."""
-    reference = RoutedPool.frozen(archive, production)
+    reference = frozen_pool(archive, production)
     retired = archive.registry.retirements.now()
     found = {}
     for done, theirs in enumerate(reference.experts, 1):

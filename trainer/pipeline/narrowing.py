@@ -11,7 +11,7 @@ from trainer.data import Row
 from trainer.dataset_features import inputs
 from trainer.described import from_json
 from trainer.encoding import encode
-from trainer.generations import RouterDesign
+from trainer.generations import RouterDesign, mixes_tokens
 from trainer.inputs import words
 from trainer.progress import Progress
 from trainer.routers import Features
@@ -36,12 +36,12 @@ def likeliest(
 def _weights(
     registry: Registry, base: BaseModel, rows: Sequence[Row], on_progress: Progress
 ) -> dict[str, float]:
-    """The mean weight of each task; none without a generation on this base model."""
+    """The mean weight of each task; none without a generation on this base model that sends texts to one."""
     try:
         generation = registry.generation()
     except NotFoundError:
         return {}
-    if generation.base_model != base.record.fingerprint:
+    if generation.base_model != base.record.fingerprint or mixes_tokens(generation):
         return {}
     design = from_json(RouterDesign, generation.config["router"])
     asked, features = inputs(rows), None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from registry import Expert, Generation, Registry
@@ -116,7 +117,7 @@ def retrain_router(
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
     check_tolerance(tolerance)
     check_coverage(coverage)
-    modules = {name: kinds.load("routers", name) for name in _kinds(router)}
+    modules = _modules(router)
     chosen = choose(registry, experts)
     settings = {"router": router, "passes": passes, "seed": seed, "coverage": coverage}
     archive = Archive(registry, device, on_progress)
@@ -136,8 +137,16 @@ def retrain_router(
     return made
 
 
-def _kinds(router: str) -> list[str]:
-    return kinds.names("routers") if router == AUTO else [router]
+def _modules(router: str) -> dict[str, ModuleType]:
+    """The kinds to fit."""
+    if router == AUTO:
+        return {name: one for name, one in kinds.load_all("routers").items() if hasattr(one, "fit")}
+    module = kinds.load("routers", router)
+    if not hasattr(module, "fit"):
+        raise InvalidSettingError(
+            f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
+        )
+    return {router: module}
 
 
 def _nothing_to_do(

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from registry import Expert, Generation
+from registry.errors import InvalidSettingError
 from trainer import denormals, generations, kinds
 from trainer.data import Row
 from trainer.dataset_features import inputs
 from trainer.decisions import Decider
 from trainer.described import from_json
 from trainer.familiarity import Fit
-from trainer.generations import RouterDesign
+from trainer.generations import RouterDesign, mixes_tokens
 from trainer.inputs import words
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.archive import Archive, Reading, TaskRows
@@ -54,8 +55,13 @@ class RoutedPool:
 
         Raises:
             DamagedError: frozen bytes are not what they were.
+            InvalidSettingError: it sends no text anywhere.
         """
         registry = archive.registry
+        if mixes_tokens(generation):
+            raise InvalidSettingError(
+                f"{generation.name} mixes its experts in every token: no text is sent to one of them"
+            )
         hidden = registry.base_model(generation.base_model).hidden_size
         router, fit = generations.thaw(hidden, generation, registry.tensors(generation.name)[0])
         design = from_json(RouterDesign, generation.config["router"])

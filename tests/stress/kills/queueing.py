@@ -9,7 +9,7 @@ from registry.faults import fault
 from tests.registry.samples import add_expert
 from tests.stress.kills import Scene, Tally, killed_and_repeated
 from trainer.checkpoints import Checkpoint
-from trainer.trainee import TrainingState
+from trainer.learner import TrainingState
 
 CLAIM = ("claim.begun", "claim.updated", "claim.committed")
 FINISH = ("finish.begun", "finish.updated", "finish.committed")

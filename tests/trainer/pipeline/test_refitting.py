@@ -140,7 +140,9 @@ def test_a_generation_that_was_rolled_back_is_not_promoted_again(copy: Registry)
 
 def test_auto_fits_every_kind_and_validation_picks(copy: Registry) -> None:
     made = refit(copy, router="auto")
-    assert sorted(made.candidates) == kinds.names("routers")
+    assert sorted(made.candidates) == [
+        name for name, module in kinds.load_all("routers").items() if hasattr(module, "fit")
+    ]
     assert made.candidates[made.generation.router] == max(made.candidates.values())
     assert made.metrics["validation"]["routing_accuracy"] == made.candidates[made.generation.router]
     found = MoE.load(copy, device="cpu").predict([text for task in TASKS for text in texts(task)])

@@ -1,0 +1,76 @@
+"""What a person may choose when experts are mixed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from registry.errors import InvalidSettingError
+from trainer.settings import TrainingSettings, default_epochs
+
+SHARED, PER_LAYER = "shared", "per-layer"
+GATES = (SHARED, PER_LAYER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureSettings:
+    """How a mixture is trained."""
+
+    gate: str = SHARED
+    """`shared`: each token is weighed once, where its experts begin; `per-layer`: anew at each of their
+    layers."""
+    top_k: int | None = None
+    """Experts that mix in each token; all by default."""
+    freeze_experts: bool = False
+    """The gate alone learns."""
+    balance: float = 0.01
+    """Weight of the loss of uneven use."""
+    epochs: int | None = None
+    """By default 3 to 12: the fewer rows, the more."""
+    batch_size: int = 32
+    gate_learning_rate: float = 1e-3
+    learning_rate: float | None = None
+    """Of the adapters; by default a third of what their kind begins with, since these have begun."""
+    head_learning_rate: float = 5e-4
+    patience: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no mixture could be trained with."""
+        if self.gate not in GATES:
+            raise InvalidSettingError(f"gate {self.gate!r} is unknown: choose {' or '.join(GATES)}")
+        for name in ("top_k", "epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
+        for name in ("gate_learning_rate", "learning_rate", "head_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
+        if not 0 <= self.balance < float("inf"):
+            raise InvalidSettingError(f"balance {self.balance} must be a finite number, 0 or more")
+        if not 0 <= self.seed < 2**31:
+            raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+
+    def training(self, rows: int) -> TrainingSettings:
+        """Settled for a number of training rows."""
+        return TrainingSettings(
+            epochs=default_epochs(rows) if self.epochs is None else self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.gate_learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            patience=self.patience,
+            seed=self.seed,
+        )
+
+
+def mixture_settings_of(given: Mapping[str, Any]) -> MixtureSettings:
+    """Settings from outside; what is None is left to the defaults.
+
+    Raises:
+        InvalidSettingError: an unknown name, or a value out of range.
+    """
+    known = [one.name for one in fields(MixtureSettings)]
+    for name in given:
+        if name not in known:
+            raise InvalidSettingError(f"there is no setting {name!r}; known: {', '.join(known)}")
+    return MixtureSettings(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,70 @@
+"""`train-mixture`."""
+
+from typing import Any
+
+import click
+
+from ui.commands.jobs import detach_option, finish
+from ui.group import Finite, Session, common_options, pass_session
+
+ABOVE_ZERO = Finite(min=0, min_open=True)
+
+
+@click.command("train-mixture")
+@click.option("--data", required=True, help="CSV, TSV, JSON Lines or Parquet file of the corpus.")
+@click.option(
+    "--experts",
+    "first",
+    multiple=True,
+    required=True,
+    metavar="EXPERT...",
+    help="The experts to mix, two or more.",
+)
+@click.argument("others", nargs=-1, metavar="[EXPERT]...")
+@click.option("--freeze-experts", is_flag=True, help="Train the gate alone; the experts stay as they are.")
+@click.option(
+    "--gate",
+    help="shared: weigh each token once; per-layer: anew at each layer that experts adapt [default: shared].",
+)
+@click.option("--top-k", type=click.IntRange(min=1), help="Experts that mix in each token [default: all].")
+@click.option("--balance", type=Finite(min=0), help="Weight of the loss of uneven use [default: 0.01].")
+@click.option("--text", help="Column of the text [default: text].")
+@click.option("--text-pair", help="Column of the second text, for tasks on pairs.")
+@click.option("--label", help="Column of the label [default: label].")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step [default: 32].")
+@click.option("--gate-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the gate.")
+@click.option("--learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the adapters.")
+@click.option("--head-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the heads.")
+@click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
+@click.option("--seed", type=int, help="Seed of everything random [default: 0].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@detach_option
+@common_options
+@pass_session
+def train_mixture(
+    session: Session,
+    /,
+    *,
+    data: str,
+    first: tuple[str, ...],
+    others: tuple[str, ...],
+    text: str | None,
+    text_pair: str | None,
+    label: str | None,
+    device: str,
+    detach: bool,
+    **settings: Any,
+) -> None:
+    """Train a gate that mixes experts in every token, and the experts with it.
+
+    The result is the next router generation, router@candidate; production stays as it is. Experts that
+    learn become new versions, the old ones stay. Ctrl-C stops at the next step; the same command goes on.
+    """
+    from trainer.jobs.train_mixture import submit
+
+    columns = {"text": text, "text_pair": text_pair, "label": label}
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    with session.open() as registry:
+        job = submit(registry, data, experts=[*first, *others], settings=chosen, device=device, **columns)
+        finish(session, registry, job, detach=detach)
