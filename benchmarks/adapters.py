@@ -19,11 +19,12 @@ from benchmarks.mixtures import mixed_rows, publish_untrained
 from registry import Expert, Registry
 from trainer import kinds
 from trainer.bank import Bank
-from trainer.base_model import BaseModel, Batch
+from trainer.base_model import BaseModel
 from trainer.experts import design
 from trainer.loans import Loan
 from trainer.pool import Chosen
 from trainer.thawing import fetched
+from trainer.tokens import Batch
 
 
 def main() -> None:

@@ -178,8 +178,8 @@ def compare(
         if not sent:
             sent = {task.name: favourite(pool, routed[task.name].logits[:, 0]) for task in held}
     for what, rival in rivals.items():
-        score = rival(training)
-        found[what] = {name: score(features) for name, features in rows.items()}
+        measure = rival(training)
+        found[what] = {name: measure(features) for name, features in rows.items()}
     return found, sent
 
 

@@ -20,8 +20,9 @@ from trainer.base_model import BaseModel
 from trainer.data import read_texts
 from trainer.described import to_json
 from trainer.encoding import encode
-from trainer.experts import Architecture, ExpertModule, design
+from trainer.experts import ExpertModule, design
 from trainer.generations import RouterDesign, layers_read
+from trainer.layouts import Architecture
 from trainer.runs import Moment
 from trainer.visitors import LAST
 

@@ -121,7 +121,7 @@ class PaperMoE:
         self.heads = [module.head for module in modules]
         self.gate = nn.Linear(base.hidden, len(modules), bias=False)
         nn.init.normal_(self.gate.weight, generator=torch.Generator().manual_seed(0))
-        self.most = max(head.weight.shape[0] for head in self.heads)
+        self.most = max(len(module.architecture.labels) for module in modules)
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:

@@ -25,10 +25,12 @@ from registry.errors import DataRefusedError
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import Row, TaskData, read_task
+from trainer.data.rows import Split
 from trainer.dataset_features import FeatureKey, inputs, keep_answers, keep_features
 from trainer.described import to_json
 from trainer.encoding import encode
-from trainer.experts import Architecture, ExpertModule
+from trainer.experts import ExpertModule
+from trainer.layouts import Architecture
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.plans import TrainingPlan
 from trainer.runs import Moment
@@ -47,7 +49,7 @@ MADE = BaseModelRecord(
     parameters=0,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
-SPLITS = ("train",) * 8 + ("validation", "test")
+SPLITS: tuple[Split, ...] = ("train",) * 8 + ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,7 @@ def _run(place: int, kind: str, history: list[dict[str, float]]) -> RunFacts:
 
 
 def measures(tasks: list[str], seed: int) -> list[EvaluationFacts]:
-    """What a refit puts on record: three accuracies of each task and of all, on two splits."""
+    """What a refit puts on record: three accuracies and coverage of each task and of all, on two splits."""
     draw = random.Random(seed)
     tallies = []
     for task in tasks:
@@ -164,6 +164,7 @@ def measures(tasks: list[str], seed: int) -> list[EvaluationFacts]:
                 task=task,
                 rows=ROWS,
                 sent=sent,
+                fitted=ROWS - wrong,
                 metric="accuracy",
                 routed=shares[0],
                 oracle=shares[1],
