@@ -19,7 +19,7 @@ class MixtureSettings:
     """`shared`: each token is weighed once, where its experts begin; `per-layer`: anew at each of their
     layers."""
     top_k: int | None = None
-    """Experts that mix in each token; all by default."""
+    """Experts that mix in each token, 2 or more; all by default."""
     freeze_experts: bool = False
     """The gate alone learns."""
     balance: float = 0.01
@@ -38,7 +38,12 @@ class MixtureSettings:
         """Refuse what no mixture could be trained with."""
         if self.gate not in GATES:
             raise InvalidSettingError(f"gate {self.gate!r} is unknown: choose {' or '.join(GATES)}")
-        for name in ("top_k", "epochs", "batch_size", "patience"):
+        if self.top_k is not None and self.top_k < 2:
+            raise InvalidSettingError(
+                f"top-k {self.top_k} is too small: of one expert in a token the weight is 1, and the gate has "
+                "nothing to learn from; choose 2 or more"
+            )
+        for name in ("epochs", "batch_size", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from registry.errors import InvalidSettingError
 from trainer.routers import TOKENS, Features, Routing
 
 READS = TOKENS
@@ -25,14 +24,7 @@ class Config:
     """How many experts each token mixes."""
 
     top_k: int | None = None
-    """None: all of them."""
-
-    def __post_init__(self) -> None:
-        """Refuse a mixture of nothing."""
-        if self.top_k is not None and self.top_k < 1:
-            raise InvalidSettingError(
-                f"top-k {self.top_k} must be 1 or more: so many experts mix in each token"
-            )
+    """None: all of them. Of one alone the weight would be 1, and a gate would have nothing to learn from."""
 
 
 class Router(nn.Module):

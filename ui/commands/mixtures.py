@@ -26,7 +26,7 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
     "--gate",
     help="shared: weigh each token once; per-layer: anew at each layer that experts adapt [default: shared].",
 )
-@click.option("--top-k", type=click.IntRange(min=1), help="Experts that mix in each token [default: all].")
+@click.option("--top-k", type=click.IntRange(min=2), help="Experts that mix in each token [default: all].")
 @click.option("--balance", type=Finite(min=0), help="Weight of the loss of uneven use [default: 0.01].")
 @click.option("--text", help="Column of the text [default: text].")
 @click.option("--text-pair", help="Column of the second text, for tasks on pairs.")

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from registry import tensors
 from registry.canonical import canonical_json
-from registry.errors import InvalidSettingError
 from trainer import generations, kinds
 from trainer.routers import TOKENS, Examples, Features, Routing, noisy_top1, routing_accuracy
 
@@ -225,8 +224,6 @@ def test_its_best_few_are_as_many_as_its_config_says(weighing: ModuleType) -> No
     best = routing.logits.topk(2, -1)
     wanted = torch.zeros(5, 7, 4).scatter(-1, best.indices, best.values.softmax(-1))
     assert torch.allclose(routing.weights, wanted, atol=1e-6)
-    with pytest.raises(InvalidSettingError, match="top-k 0 must be 1 or more"):
-        weighing.Config(top_k=0)
 
 
 def test_uneven_use_costs_more_than_even_use_and_padding_nothing(weighing: ModuleType) -> None:
