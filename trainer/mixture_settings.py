@@ -40,8 +40,8 @@ class MixtureSettings:
             raise InvalidSettingError(f"gate {self.gate!r} is unknown: choose {' or '.join(GATES)}")
         if self.top_k is not None and self.top_k < 2:
             raise InvalidSettingError(
-                f"top-k {self.top_k} is too small: of one expert in a token the weight is 1, and the gate has "
-                "nothing to learn from; choose 2 or more"
+                f"top-k {self.top_k} is too small: of one expert in a token the weight is 1, and the gate "
+                "has nothing to learn from; choose 2 or more"
             )
         for name in ("epochs", "batch_size", "patience"):
             value = getattr(self, name)
