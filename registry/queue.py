@@ -224,7 +224,7 @@ def retry(connection: Connection, job: int, gone: Callable[[str], bool]) -> Job:
     """Queues a job again that failed or was cancelled. It goes on from its last checkpoint."""
     recover(connection, gone)
     found = get(connection, job)
-    if found.state not in (FAILED, CANCELLED):
+    if not found.retriable:
         raise ConflictError(f"Job {job} is {found.state}; only failed and cancelled jobs can be tried again.")
     again = {
         "state": QUEUED,

@@ -291,3 +291,8 @@ class Job:
     def ended(self) -> bool:
         """Whether nothing will happen to it unless somebody asks."""
         return self.finished_at is not None
+
+    @property
+    def retriable(self) -> bool:
+        """Whether it may be queued again."""
+        return self.state in ("failed", "cancelled")

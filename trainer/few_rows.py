@@ -19,6 +19,17 @@ def read_few(path: str | Path, **columns: Any) -> TaskData:
         InvalidSettingError: their kind can only be trained.
     """
     data = read_task(path, kinds.load_all("tasks"), **columns)
+    check_few(data)
+    return data
+
+
+def check_few(data: TaskData) -> None:
+    """Refuse rows that experts cannot be combined by.
+
+    Raises:
+        DataRefusedError: they are too few or too many.
+        InvalidSettingError: their kind can only be trained.
+    """
     refuse_unsolvable(data.kind)
     count = sum(row.source == data.source for row in data.rows)
     if count < FEWEST:
@@ -29,4 +40,3 @@ def read_few(path: str | Path, **columns: Any) -> TaskData:
             None,
             f"{count:,} rows; adapt takes {MOST} at most, with more add-task trains an expert of their own",
         )
-    return data

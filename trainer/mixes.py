@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from registry.errors import InvalidSettingError, nearest
-from trainer.routers import Routing
+
+if TYPE_CHECKING:  # The names of the fallbacks are wanted where nothing is computed.
+    from trainer.routers import Routing
 
 ABSTAIN, TOP_K, BASE = "abstain", "top-k", "base"
 FALLBACKS = (ABSTAIN, TOP_K, BASE)
@@ -103,7 +105,7 @@ class Policy:
         """Experts that may answer one input."""
         return max(self.fitting, self.other, 1)
 
-    def mixes(self, routing: Routing, fits: Sequence[bool], kinds: Sequence[str]) -> list[Mix]:
+    def mixes(self, routing: "Routing", fits: Sequence[bool], kinds: Sequence[str]) -> list[Mix]:
         """The experts of each input: the best, and the next best of the same task kind, since those of others
         give other answers.
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from registry.errors import InvalidSettingError
-from trainer.familiarity import Fit, FitDesign, check_coverage, threshold
+from trainer.familiarity import Fit, FitDesign, threshold
+from trainer.fit_limits import check_coverage
 from trainer.sums import RidgeSums, TaskSums
 
 

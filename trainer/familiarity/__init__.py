@@ -22,11 +22,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from registry.errors import InvalidSettingError
 from trainer.routers import Features, Routing
-
-COVERAGE = 0.98
-"""Share of the rows of known tasks that are answered unless a person sets it: one in fifty is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +95,3 @@ def threshold(scores: Tensor, coverage: float) -> float | None:
     edge = scores.double().sort().values[place - 1].item()
     step = 10.0 ** (math.floor(math.log10(abs(edge))) - 3) if edge else 1e-4
     return math.ceil(edge / step + 1e-3) * step
-
-
-def check_coverage(coverage: float) -> None:
-    """Refuse what is no share of rows.
-
-    Raises:
-        InvalidSettingError: it is not above 0 and at most 1.
-    """
-    if not 0 < coverage <= 1:
-        raise InvalidSettingError(
-            f"coverage {coverage:g} must be above 0 and at most 1: the share of known rows to be answered"
-        )

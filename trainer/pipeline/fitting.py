@@ -14,7 +14,8 @@ from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.dataset_features import inputs
 from trainer.described import from_json, to_json
-from trainer.familiarity import COVERAGE, Fit, FitDesign, nearest, threshold
+from trainer.familiarity import Fit, FitDesign, nearest, threshold
+from trainer.fit_limits import COVERAGE
 from trainer.generations import RouterDesign, layers_read
 from trainer.inputs import words
 from trainer.layouts import Architecture

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from registry import Expert, Generation, RegistryError
-from registry.errors import InvalidSettingError
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.mixed_pool import frozen_pool
 from trainer.pipeline.routed_pool import RoutedPool
@@ -23,9 +22,6 @@ from trainer.pipeline.routed_pool import RoutedPool
 LEVEL = 0.1
 """How improbable a loss must be by chance before it counts as one: refusing a good generation costs a person
 one look at the table, promoting a bad one costs its users their answers."""
-
-TOLERANCE = 1.0
-"""Points (hundredths) of its mean credit, or accuracy, that a task may lose."""
 
 SHOWN = 5
 
@@ -159,16 +155,6 @@ class Gate:
             "together": None if together is None else Comparison.from_json(together),
         }
         return cls(**{field.name: values[field.name] for field in fields(cls)} | compared)
-
-
-def check_tolerance(tolerance: float) -> None:
-    """Refuse what is no number of points.
-
-    Raises:
-        InvalidSettingError: it is below 0, above 100, or no number.
-    """
-    if not 0 <= tolerance <= 100:
-        raise InvalidSettingError(f"tolerance {tolerance:g} must be from 0 to 100 points of accuracy")
 
 
 def compare(candidate: RoutedPool, production: Generation | None, tolerance: float) -> Gate:

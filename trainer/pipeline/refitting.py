@@ -11,19 +11,17 @@ from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
 from trainer.described import to_json
-from trainer.familiarity import COVERAGE, check_coverage
+from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE, check_coverage, check_tolerance
 from trainer.generations import PASSES, parameter_count
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import Fitted, fit
-from trainer.pipeline.gate import TOLERANCE, Gate, check_tolerance, compare
+from trainer.pipeline.gate import Gate, compare
 from trainer.pipeline.promoting import Promotion, Settled, in_production
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
 from trainer.selection import Choice, choose
 from trainer.tally import scores
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
