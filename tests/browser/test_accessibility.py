@@ -64,6 +64,10 @@ def ask(seen: Visit) -> None:
     seen.box("Text").fill("The soup was lovely.")
     seen.button("Answer").click()
     seen.pictures().first.wait_for()
+    for fold in ("A second text, or choices", "Who answers", "How answers are written"):
+        seen.unfold(fold)
+    seen.page.get_by_label("drawn at random").check()
+    seen.box("Temperature").wait_for()
 
 
 def open_card(seen: Visit) -> None:
@@ -75,6 +79,7 @@ def measure(seen: Visit) -> None:
     seen.pictures().first.wait_for()
     seen.button("Measure how sure it is").click()
     seen.shows("Calibration", "expected calibration error")
+    seen.unfold("Settings of the fit")
 
 
 def see_that_nobody_asked(seen: Visit) -> None:
@@ -87,6 +92,7 @@ def test_pages_with_something_on_them(server: Server, visit: Visiting, tmp_path:
     def choose(seen: Visit) -> None:
         seen.page.locator("input[type=file]:enabled").last.set_input_files(file)
         seen.shows("What was found", "120 rows can be taken")
+        seen.unfold("If the columns do not say what they are")
         seen.unfold("More settings")
 
     seen = visit(server)

@@ -104,7 +104,7 @@ def train_and_cancel(seen: Visit) -> None:
     seen.page.reload()
     seen.open("Add a task")
     seen.shows("Now", re.compile(r"Job 4 \(add task\) is running"))
-    seen.button("Cancel the job").click()
+    seen.button("Cancel").click()
     seen.shows("Now", re.compile(r"Job 4 \(add task\) is cancelled"))
 
 
@@ -151,6 +151,7 @@ def ask(seen: Visit) -> None:
     seen.button("Answer").click()
     seen.shows("Answer", "mood@1")
     expect(bars).to_have_attribute("alt", re.compile(r"^Weights of the router: mood \d+\.\d% \(chosen\), "))
+    seen.unfold("Who answers")
     seen.box("Who answers").fill("weather@1")
     seen.page.keyboard.press("Enter")
     seen.button("Answer").click()
@@ -173,7 +174,7 @@ def look_around(seen: Visit) -> None:
 def roll_back(seen: Visit) -> None:
     seen.open("Router")
     expect(seen.cell("router@2")).to_be_visible()
-    seen.box("Why (kept in the history)").fill(HOSTILE[3])
+    seen.box("Why").fill(HOSTILE[3])
     seen.button("Roll production back").click()
     seen.shows("Done", "router@production stands for router@1 again.")
     seen.open("Audit")

@@ -24,7 +24,7 @@ def test_a_field_of_the_picture_leads_to_the_texts(server: Server, home: Path, v
     seen = visit(server)
     seen.open("Router")
     expect(seen.cell("router@1")).to_be_visible()
-    seen.shows("Generation", "router@1")
+    expect(seen.card("router@1")).to_be_visible()
     picture = seen.page.locator("[data-testid=detailed-image]:visible, .image-frame img:visible").first
     expect(picture).to_be_visible()
     with Registry(home) as registry:
@@ -75,3 +75,22 @@ def test_an_expert_is_retired_and_taken_back_from_its_card(
     seen.shows("Done", "topic@1 is retired no more.")
     seen.open("Audit")
     expect(seen.cell("retired: <b>bad</b> labels")).to_be_visible()
+
+
+def test_a_router_is_fitted_with_the_coverage_that_was_asked_for(
+    server: Server, home: Path, visit: Visiting
+) -> None:
+    seen = visit(server)
+    seen.open("Router")
+    seen.unfold("Settings of the fit")
+    for share in ("2", "0.9"):
+        seen.box("Coverage").fill(share)
+        seen.button("Fit the next generation").click()
+        if share == "2":
+            assert "Coverage 2 must be above 0 and at most 1" in seen.warned()
+    seen.shows("Done", "fits the next generation")
+    with Registry(home) as registry:
+        [job] = registry.jobs.list("queued", limit=1)
+    assert (job.kind, job.params["coverage"], job.params["promote"]) == ("retrain_router", 0.9, None)
+    seen.unfold("What was done, as a command and in Python")
+    expect(seen.page.get_by_text("registry retrain-router --coverage 0.9")).to_be_visible()

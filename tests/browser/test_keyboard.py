@@ -65,6 +65,11 @@ class Keys:
         self.reach(self.seen.button(name), key)
         self.press(by)
 
+    def unfold(self, name: str, key: str = "Tab") -> None:
+        """Opens a fold by what stands on it."""
+        self.reach(self.page.get_by_role("button", name=re.compile(f"^{name}")).locator("visible=true"), key)
+        self.press("Enter")
+
     def choose(self, file: Path) -> None:
         """Opens the system's dialog with the button that has the focus, and answers for it."""
         self.press("Space")
@@ -111,7 +116,8 @@ def ask(keys: Keys) -> None:
     keys.fill("Text", "The soup was lovely.")
     keys.push("Answer")
     keys.seen.shows("Answer", "mood@1 answers")
-    keys.fill("Who answers", "topic@1", "Shift+Tab")
+    keys.unfold("Who answers", "Shift+Tab")
+    keys.fill("Who answers", "topic@1")
     keys.press("Enter")
     keys.push("Answer", by="Space")
     keys.seen.shows("Answer", "topic@1 answers")
@@ -125,19 +131,17 @@ def add_a_task_and_cancel_it(keys: Keys, file: Path) -> None:
     epochs = keys.page.get_by_label("Epochs at most").locator("visible=true")
     keys.reach(epochs)
     keys.press("Control+a", *"5000")
-    more = keys.page.get_by_role("button", name=re.compile("^More settings")).locator("visible=true")
-    keys.reach(more)
-    keys.press("Enter")
+    keys.unfold("More settings")
     keys.fill("Epochs without gain before it stops", "5000")
     keys.push("Train an expert")
     keys.seen.shows("Now", re.compile(r"Job 5 \(add task\) is running"))
-    keys.push("Cancel the job", by="Space")
+    keys.push("Cancel", by="Space")
     keys.seen.shows("Now", re.compile(r"Job 5 \(add task\) is cancelled"))
 
 
 def fit_promote_and_roll_back(keys: Keys) -> None:
     keys.open("Router")
-    keys.seen.shows("Generation", "router@2")
+    expect(keys.seen.card("router@2")).to_be_visible()
     candidate = keys.page.get_by_role("radio", name="no, only a candidate")
     keys.reach(candidate)
     keys.press("Space")
@@ -151,6 +155,7 @@ def fit_promote_and_roll_back(keys: Keys) -> None:
     expect(keys.seen.cell("router@2")).to_be_visible()
     keys.fill("Generation", "router@1")
     keys.press("Enter")
+    expect(keys.seen.card("router@1")).to_be_visible()
     keys.push("Put this generation into production")
     keys.seen.shows("Done", "router@production now stands for router@1.")
     keys.push("Roll production back", key="Shift+Tab")

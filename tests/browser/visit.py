@@ -6,7 +6,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Dialog, Locator, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Dialog,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = Path("/usr/bin/chromium")
 WAIT = 120_000.0
@@ -42,6 +52,9 @@ event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} $
 
 LEFT = ("AbortError", "Connection errored out")
 """What Gradio says of the streams that it breaks off itself when its page is left."""
+
+QUESTIONS = "**/queue/join*"
+"""What a page asks its server."""
 
 SCROLL_THROUGH = """async panel => {
   const found = new Set();
@@ -127,6 +140,22 @@ class Visit:
         expect(panel).to_have_count(1)
         return panel
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing that the page asks for in the block reaches the server before its end, and something is."""
+        waiting: list[Route] = []
+
+        def hold(route: Route) -> None:
+            waiting.append(route)
+
+        with self.page.expect_request(QUESTIONS) as asked:
+            self.page.route(QUESTIONS, hold)
+            yield
+            assert asked.value
+        for route in waiting:
+            route.continue_()
+        self.page.unroute(QUESTIONS)
+
     def button(self, name: str) -> Locator:
         """A button that is to be seen."""
         return self.page.get_by_role("button", name=name, exact=True).locator("visible=true")
@@ -138,8 +167,10 @@ class Visit:
         ).click()
 
     def box(self, label: str) -> Locator:
-        """The field with this label that is to be seen."""
-        return self.page.get_by_label(label, exact=True).locator("visible=true")
+        """The field with this label that is to be seen; below the label may stand what the field is for."""
+        title = self.page.get_by_test_id("block-info").and_(self.page.get_by_text(label, exact=True))
+        explained = self.page.locator("label").filter(has=title).locator("input, textarea")
+        return self.page.get_by_label(label, exact=True).or_(explained).locator("visible=true")
 
     def shows(self, label: str, text: str | re.Pattern[str]) -> None:
         """Waits until a field holds this."""
@@ -150,15 +181,19 @@ class Visit:
         """A cell of a table, by what stands in it."""
         return self.page.locator("[role=gridcell]:visible").filter(has_text=text).first
 
+    def card(self, name: str) -> Locator:
+        """What stands above the card of an expert, a generation or a lineage."""
+        return self.page.get_by_role("heading", name=name, exact=True).locator("visible=true")
+
     def choose(self, expert: str) -> None:
         """Clicks on an expert in their table until its card comes: a table that is just being drawn may miss
         a click."""
         for _ in range(10):
             self.cell(expert).click()
             with suppress(AssertionError):
-                expect(self.box("Expert")).to_have_value(expert, timeout=WAIT / 10)
+                expect(self.card(expert)).to_be_visible(timeout=WAIT / 10)
                 return
-        self.shows("Expert", expert)
+        expect(self.card(expert)).to_be_visible()
 
     def cells(self) -> list[str]:
         """What stands in the cells of the open tab's tables, also where one has to scroll to see it."""

@@ -51,7 +51,7 @@ def components() -> tuple[list[gr.components.Component], Mixed]:
         elem_classes="labelled",
     )
     heat.watermark = None  # Gradio's own, which is empty, makes it warn of every SVG.
-    choice = gr.Dropdown([], label="Mixed up: choose whose texts to read", value=None)
+    choice = gr.Dropdown([], label="Mixed up", info="Choose whose texts to read.", value=None)
     pairs = table("Mixed up: choose a row to read the texts", *PAIRS, numbers=("rows",), height=250)
     return [facts, per_task, verdict, gate, heat, choice, pairs, *same_as()], Mixed(heat, choice, pairs)
 

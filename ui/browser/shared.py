@@ -50,6 +50,11 @@ def escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~>&<$:" else letter for letter in text)
 
 
+def heading(name: str) -> str:
+    """What stands above a card, in Markdown."""
+    return f"### {escape(name)}"
+
+
 LONGEST = 600
 """Letters of an error that are shown: some repeat what they were given."""
 

@@ -1,19 +1,21 @@
-"""The form of a new task: the file with its columns, and the settings of its training."""
+"""The form of a new task: the file with its columns, its name, and how it becomes an expert."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Self
 
 import gradio as gr
 
 from trainer import kinds
-from trainer.settings import ExpertSettings
+from trainer.data import task_name
+from ui.browser import settings_form
 from ui.views.adding import ROLES
 
 BY_NAME = "found by its name"
 BY_COLUMNS = "told by the columns"
 ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".parquet"]
-DEFAULTS = ExpertSettings()
+TRAIN, COMBINE = "train", "combine"
 
 
 @dataclass(frozen=True)
@@ -27,86 +29,126 @@ class File:
     label: gr.Dropdown
 
     @classmethod
-    def build(cls) -> "File":
+    def build(cls) -> Self:
         """The components, in the place where this is called."""
         file = gr.File(label="Rows: CSV, TSV, JSON Lines or Parquet", file_types=ENDINGS, type="filepath")
-        with gr.Row():
-            kind = gr.Dropdown([BY_COLUMNS, *kinds.names("tasks")], value=BY_COLUMNS, label="Kind of task")
+        with gr.Accordion("If the columns do not say what they are", open=False), gr.Row():
+            kind = gr.Dropdown(
+                [BY_COLUMNS, *kinds.names("tasks")],
+                value=BY_COLUMNS,
+                label="Kind of task",
+                info="What an answer is.",
+            )
             columns = [
-                gr.Dropdown([BY_NAME], value=BY_NAME, label=label, allow_custom_value=True)
-                for label in ("Column of the text", "Column of the second text", "Column of the label")
+                gr.Dropdown([BY_NAME], value=BY_NAME, label=label, info=info, allow_custom_value=True)
+                for label, info in (
+                    ("Column of the text", "What is asked."),
+                    ("Column of the second text", "Of tasks on pairs."),
+                    ("Column of the label", "The answer, whatever its kind."),
+                )
             ]
         return cls(file, kind, *columns)
 
     @property
     def parts(self) -> list[gr.components.Component]:
         """All of them."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return [self.file, self.kind, self.text, self.text_pair, self.label]
 
 
-def build_settings() -> dict[str, gr.components.Component]:
-    """A component for each field of `ExpertSettings`. A page has no empty number: 0 stands for the default of
-    those that have none of their own."""
+@dataclass(frozen=True)
+class Filled:
+    """What a form held when it was sent.
 
-    def number(label: str, value: float | None, whole: bool = True) -> gr.Number:
-        return gr.Number(value or 0, label=label, precision=0 if whole else None)
+    Attributes:
+        columns: how to read the file, as the reader is told it.
+        way: TRAIN or COMBINE.
+        name: of the task: what was typed, else as the file is called, else empty.
+        settings: of the training, where they differ from the defaults; combining: of `trainer.adapt`.
+    """
 
-    with gr.Row():
-        epochs = number("Epochs at most (0: 3 to 12, the fewer rows the more)", DEFAULTS.epochs)
-        length = number("Tokens of a text that are read", DEFAULTS.max_length)
-        seed = number("Seed", DEFAULTS.seed)
-    with gr.Accordion("More settings", open=False):
+    file: str | None
+    columns: dict[str, Any]
+    way: str
+    name: str
+    base_model: str | None
+    settings: dict[str, Any]
+    combining: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Everything that a person says of a new task, and what it is understood to be."""
+
+    source: File
+    report: gr.Textbox
+    head: gr.Dataframe
+    name: gr.Textbox
+    leads: gr.Textbox
+    way: gr.Radio
+    train: gr.Column
+    base: gr.Dropdown
+    settings: settings_form.Fields
+    combine: gr.Column
+    combining: settings_form.Fields
+    cost: gr.Textbox
+
+    @classmethod
+    def build(cls) -> Self:
+        """The components, in the place where this is called."""
+        gr.Markdown("### 1. Rows\nA table with a column of texts and a column of labels, one row an example.")
+        source = File.build()
+        report = gr.Textbox(label="What was found", interactive=False, lines=4, max_lines=20)
+        head = gr.Dataframe(
+            label="The first rows", interactive=False, visible=False, wrap=True, max_height=300
+        )
+        gr.Markdown("### 2. Expert")
         with gr.Row():
-            adapter = gr.Dropdown(kinds.names("adapters"), value=DEFAULTS.adapter, label="Kind of adapter")
-            preset = gr.Textbox(DEFAULTS.preset, label="Preset of its shape", max_length=100)
-            rank = number("Rank (0: the adapter's own)", DEFAULTS.rank)
-            alpha = number("Alpha (0: the adapter's own)", DEFAULTS.alpha, whole=False)
-        with gr.Row():
-            targets = gr.Textbox(
-                label="Linear layers that are adapted, as q_proj,v_proj (empty: the adapter's own)",
-                max_length=500,
+            name = gr.Textbox(label="Name of the task", info="Empty: as the file is called.", max_length=64)
+            leads = gr.Textbox(label="What the name leads to", interactive=False)
+        way = gr.Radio(
+            [("train it on the rows", TRAIN), ("combine other experts by them, 8 to 64 rows", COMBINE)],
+            value=TRAIN,
+            label="How it becomes an expert",
+            info="A few rows teach little, but they tell which of the experts that there are help.",
+        )
+        with gr.Column() as train:
+            base = gr.Dropdown(
+                label="Base model",
+                info="What it stands on: a name, a folder or a GGUF file.",
+                choices=[],
+                allow_custom_value=True,
             )
-            options = gr.Textbox(
-                label="Options of its kind, as input_cores=3; output_cores=3", max_length=1000
-            )
-        with gr.Row():
-            layer = number("First layer that is adapted (0: a quarter up)", DEFAULTS.first_layer)
-            batch = number("Rows a step", DEFAULTS.batch_size)
-            patience = number("Epochs without gain before it stops", DEFAULTS.patience)
-        with gr.Row():
-            rate = number("Learning rate (0: the adapter's own)", DEFAULTS.learning_rate, whole=False)
-            head = number("Learning rate of the head", DEFAULTS.head_learning_rate, whole=False)
-        with gr.Row():
-            template = gr.Textbox(
-                label="Template of written answers", info="Empty: {text} and a line break", lines=2
-            )
-            target = number("Tokens of an answer to learn", DEFAULTS.max_target)
-    instant = gr.Checkbox(
-        DEFAULTS.instant,
-        label="Answer at once",
-        info="A head alone answers within seconds, and stays if training gives nothing better.",
-    )
-    return {
-        "instant": instant,
-        "epochs": epochs, "max_length": length, "seed": seed, "adapter": adapter, "preset": preset,
-        "rank": rank, "alpha": alpha, "targets": targets, "options": options, "first_layer": layer,
-        "batch_size": batch, "patience": patience, "learning_rate": rate, "head_learning_rate": head,
-        "template": template, "max_target": target,
-    }  # fmt: skip
+            settings = settings_form.training()
+        with gr.Column(visible=False) as combine:
+            combining = settings_form.combining()
+        cost = gr.Textbox(label="What it will take", interactive=False, lines=2)
+        return cls(source, report, head, name, leads, way, train, base, settings, combine, combining, cost)
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        """All of them, in the order of `read`."""
+        one = [self.way, self.name, self.base]
+        return [*self.source.parts, *one, *self.settings.values(), *self.combining.values()]
+
+    def read(self, values: Sequence[Any]) -> Filled:
+        """What the values of all parts say."""
+        left = iter(values)
+        file, *columns = islice(left, len(self.source.parts))
+        way, name, base = islice(left, 3)
+        settings = dict(zip(self.settings, islice(left, len(self.settings)), strict=True))
+        combining = dict(zip(self.combining, left, strict=True))
+        return Filled(
+            file=file,
+            columns=columns_of(*columns),
+            way=way or TRAIN,
+            name=name or ("" if file is None else task_name(file)),
+            base_model=base or None,
+            settings=settings_form.settings_from(settings),
+            combining=settings_form.combining_from(combining),
+        )
 
 
-def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that differ from the defaults, as `ExpertSettings` takes them."""
-    found = {}
-    for name, value in given.items():
-        default = getattr(DEFAULTS, name)
-        if value in (None, "") or (value == 0 and default is None) or value == default:
-            continue
-        found[name] = int(value) if isinstance(value, float) and value.is_integer() else value
-    return found
-
-
-def columns_of(kind: str | None, *columns: str | None) -> dict[str, str | None]:
+def columns_of(kind: str | None, *columns: str | None) -> dict[str, Any]:
     """How to read a file, as the reader is told it."""
     named = [None if not column or column == BY_NAME else column for column in columns]
     return {

@@ -1,8 +1,13 @@
 """`experts`: what the registry holds."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from ui.group import Session, common_options, page_options, pass_session
+
+if TYPE_CHECKING:
+    from registry import Expert
 
 
 @click.command("experts")
@@ -25,22 +30,7 @@ def experts(
     retired = {expert.name: document(gone, expert.name) for expert in listed}
     found = [(expert, present.metrics(measured[expert.name])) for expert in listed]
     if session.json:
-        session.print_json(
-            [
-                {
-                    "expert": expert.name,
-                    "task": expert.task,
-                    "version": expert.version,
-                    "kind": expert.kind,
-                    "adapter": expert.adapter,
-                    "parameters": expert.parameters,
-                    "sha256": expert.sha256,
-                    "metrics": metrics,
-                    "retired": retired[expert.name],
-                }
-                for expert, metrics in found
-            ]
-        )
+        session.print_json([_document(expert, metrics, retired[expert.name]) for expert, metrics in found])
     elif not found:
         click.echo("No experts yet. Add one: registry add-task --data examples/sentiment.csv")
     else:
@@ -60,3 +50,20 @@ def experts(
                 for expert, metrics in found
             ],
         )
+
+
+def _document(
+    expert: "Expert", metrics: dict[str, dict[str, float]], retired: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What `experts --json` prints of one."""
+    return {
+        "expert": expert.name,
+        "task": expert.task,
+        "version": expert.version,
+        "kind": expert.kind,
+        "adapter": expert.adapter,
+        "parameters": expert.parameters,
+        "sha256": expert.sha256,
+        "metrics": metrics,
+        "retired": retired,
+    }

@@ -90,7 +90,7 @@ def show_job(session: Session, number: int) -> None:
             "attempt": f"{job.attempt} of at most {job.max_attempts}",
             **_progress(job),
             "task": job.task or "-",
-            "made": ", ".join(made(job)) or "-",
+            "made": ", ".join(made(job.result)) or "-",
             "created": present.moment(job.created_at),
             "started": "-" if job.started_at is None else present.moment(job.started_at),
             "finished": "-" if job.finished_at is None else present.moment(job.finished_at),

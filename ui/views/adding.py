@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from registry.errors import ConflictError, DataRefusedError, InvalidSettingError, NotFoundError
 from ui import present
 
 if TYPE_CHECKING:
@@ -28,12 +29,23 @@ def base_models(registry: "Registry") -> list[str]:
     return list(dict.fromkeys([*known, DEFAULT, *sorted(BUILT_INS)]))
 
 
-def look(path: str | Path, kind: str | None = None, **columns: str | None) -> "Preview":
-    """A file as the reader takes it."""
+def look(path: str | Path, kind: str | None = None, *, few: bool = False, **columns: str | None) -> "Preview":
+    """A file as the reader takes it.
+
+    Args:
+        few: whether experts are to be combined by its rows, which takes few of them.
+    """
     from trainer import kinds
     from trainer.data import preview
+    from trainer.few_rows import check_few
 
-    return preview(path, kinds.load_all("tasks"), kind=kind, **columns)
+    found = preview(path, kinds.load_all("tasks"), kind=kind, **columns)
+    if few and found.data is not None:
+        try:
+            check_few(found.data)
+        except (DataRefusedError, InvalidSettingError) as error:
+            return replace(found, refusal=str(error).replace(str(path), Path(path).name))
+    return found
 
 
 def document(preview: "Preview") -> dict[str, Any]:
@@ -104,6 +116,26 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
     return (
         f"{size} At most {cost['epochs']} epoch{'s' * (cost['epochs'] != 1)} of {cost['rows']:,} rows, about"
         f" {present.duration(cost['seconds'])} at {cost['per_second']:.0f} rows a second ({_basis(cost)})."
+    )
+
+
+def combining_in_words(registry: "Registry", task: str, experts: Sequence[str] | None) -> str:
+    """What combining experts into one for a task will do, as sentences; or why it cannot be done.
+
+    Args:
+        experts: those that may be combined; None: the newest of every other task.
+    """
+    from trainer.selection import choose_parents
+
+    try:
+        parents = choose_parents(registry, task, experts)
+    except (NotFoundError, ConflictError) as error:
+        return f"Not possible: {error}."
+    names = ", ".join(parent.name for parent in parents[:12])
+    more = f" and {len(parents) - 12:,} more" if len(parents) > 12 else ""
+    return (
+        f"No training: the base model alone is tried, then each expert, then up to three together; the "
+        f"answers to your rows judge. It may combine {names}{more}."
     )
 
 

@@ -19,6 +19,8 @@ METRICS = (ROUTED, ROUTING, ORACLE)
 TASKS, GENERATIONS = 40, 30
 """Shown at once."""
 LARGEST = 1_000_000
+Values = Mapping[tuple[int, str, str], float]
+"""By generation, task and metric."""
 
 
 def show_matrix(
@@ -50,11 +52,7 @@ def show_matrix(
     firsts = {task: learned[task, versions[task]] for task in chosen}
     columns = list(range(max(1, latest.number - generations + 1), latest.number + 1))
     read = sorted({*columns, *firsts.values()})
-    cells = measured.cells(registry, read, split="test", tasks=chosen)
-    values: dict[tuple[int, str, str], float] = {
-        (cell.generation, cell.task or "", column_of(cell.metric)): cell.value for cell in cells
-    }
-    scores = {cell.task: score for cell in cells if (score := score_of(cell.metric)) is not None}
+    values, scores = _values(registry, read, chosen)
     had = measured.members(registry, read, chosen)
     lines = [
         {**_line(task, versions[task], firsts[task], latest, values, had), "score": scores.get(task)}
@@ -71,6 +69,16 @@ def show_matrix(
         "per_task": lines,
         "total": _total([one for one in lines if one["learned_in"] != latest.name]),
     }
+
+
+def _values(
+    registry: Registry, generations: Sequence[int], tasks: Sequence[str]
+) -> tuple[Values, dict[str | None, str]]:
+    """What was measured of the tasks in each generation; and the score of each that has another than
+    accuracy."""
+    cells = measured.cells(registry, generations, split="test", tasks=tasks)
+    values = {(cell.generation, cell.task or "", column_of(cell.metric)): cell.value for cell in cells}
+    return values, {cell.task: score for cell in cells if (score := score_of(cell.metric)) is not None}
 
 
 def check_digests(registry: Registry, ref: str | None = None) -> dict[str, Any]:
@@ -105,7 +113,7 @@ def _line(
     version: int,
     first: int,
     latest: Generation,
-    values: Mapping[tuple[int, str, str], float],
+    values: Values,
     had: Mapping[tuple[int, str], int],
 ) -> dict[str, Any]:
     learned, now = values.get((first, task, ROUTED)), values.get((latest.number, task, ROUTED))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from registry import Registry
 from registry.errors import InvalidSettingError, NotFoundError
+from trainer.inputs import Input
+from ui import present
 
 if TYPE_CHECKING:
     from trainer.predictions import Prediction
@@ -16,6 +18,8 @@ TOP = 8
 MOST_ROWS = 1_000
 """Rows of a file that are answered while somebody waits."""
 MOST_CHARACTERS = 100_000
+LONGEST_ANSWER = 80
+"""Characters of an answer that stands in a sentence with another."""
 
 # What spreadsheets take for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -91,38 +95,59 @@ def top(weights: Mapping[str, float], count: int = TOP) -> list[tuple[str, float
     return [*ordered[:count], (f"{len(rest):,} others", sum(weight for _, weight in rest))]
 
 
+def is_written(given: Mapping[str, Any]) -> bool:
+    """Whether an answer is a text that an expert has written: no label, number or choice."""
+    return given["label"] is not None and given["value"] is None and not given["probabilities"]
+
+
 def sentence(given: Mapping[str, Any]) -> str:
-    """An answer in words."""
-    sure = "" if given["probability"] is None else f", {given['probability']:.1%} sure"
-    names = _who(given)
-    verb = "answer together" if given["mixed"] else "answers"
-    said = f"{'The ' if given['base_model'] else ''}{names} {verb} “{given['label']}”{sure}."
-    if names is None:
-        said = "Nobody answers."
+    """An answer in words; one that was written is shown apart."""
+    said = _answered(given)
     if given["reason"] is not None:
         said = f"{given['reason'][0].upper()}{given['reason'][1:]}. {said}"
-    if given["expert"] is None or given["mixed"]:
-        nearest = [f"{task} {weight:.1%}" for task, weight in list(given["weights"].items())[:3]]
-        said += f" {given['generation']} weighs the experts: {', '.join(nearest)}."
-    elif given["generation"] is None:
-        said += " It was asked by name; nothing was routed."
-    elif len(given["weights"]) == 1:
-        said += f" It is the only expert of {given['generation']}."
-    else:
-        first, second = list(given["weights"].items())[:2]
+    said += f" {_chosen(given)}"
+    if given["expert"] is None and given["label"] is None:
         said += (
-            f" {given['generation']} chose it with weight {first[1]:.1%}, {given['margin']:.1%} ahead of"
-            f" {second[0]}."
+            " To have it answered all the same, choose so under “If no expert fits”, or let an expert of"
+            " your choice answer."
         )
     if not given["cut"]:
         return said
     return f"{said} Longer than the limit: the text was not read to its end, or the answer not written to it."
 
 
+def _answered(given: Mapping[str, Any]) -> str:
+    """Who said what, how sure."""
+    if given["label"] is None:
+        return "Nobody answers."
+    names = f"{'The ' if given['base_model'] else ''}{_who(given)}"
+    several = len(given["mixed"]) > 1
+    if is_written(given):
+        return f"{names} {'write together' if several else 'wrote'} what stands below."
+    sure = "" if given["probability"] is None else f", {given['probability']:.1%} sure"
+    return f"{names} {'answer together' if several else 'answers'} “{given['label']}”{sure}."
+
+
 def _who(given: Mapping[str, Any]) -> str | None:
     """Who answered; None where nobody did."""
     bare = given["base_model"] and f"base model {given['base_model']}"
     return " and ".join(given["mixed"]) or given["expert"] or bare
+
+
+def _chosen(given: Mapping[str, Any]) -> str:
+    """How it came to be asked."""
+    if given["generation"] is None:
+        return "It was asked by name; nothing was routed."
+    if given["expert"] is None or given["mixed"]:
+        nearest = [f"{task} {weight:.1%}" for task, weight in list(given["weights"].items())[:3]]
+        return f"{given['generation']} weighs the experts: {', '.join(nearest)}."
+    if len(given["weights"]) == 1:
+        return f"It is the only expert of {given['generation']}."
+    first, second = list(given["weights"].items())[:2]
+    return (
+        f"{given['generation']} chose it with weight {first[1]:.1%}, {given['margin']:.1%} ahead of"
+        f" {second[0]}."
+    )
 
 
 def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -135,31 +160,36 @@ def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         [other] = [one for one in (first, second) if one["expert"] is not None]
         return (
             f"{names} differ: to {silent[0]} no expert fits; {other['expert']} of {other['generation']} "
-            f"answers “{other['label']}”."
+            f"answers “{_short(other)}”."
         )
     same_expert, same_label = first["expert"] == second["expert"], first["label"] == second["label"]
     if same_expert and same_label:
-        return f"{names} agree: {first['expert']} answers “{first['label']}”."
+        return f"{names} agree: {first['expert']} answers “{_short(first)}”."
     if same_label:
         return f"{names} give the same answer by different experts: {first['expert']} and {second['expert']}."
     routes = "the same expert" if same_expert else f"{first['expert']} and {second['expert']}"
-    return f"{names} differ: “{first['label']}” and “{second['label']}”, by {routes}."
+    return f"{names} differ: “{_short(first)}” and “{_short(second)}”, by {routes}."
 
 
-def checked(text: str, pair: str | None = None) -> tuple[str, str | None]:
-    """A text, and its pair where there is one.
+def _short(given: Mapping[str, Any]) -> str:
+    """An answer that stands in a sentence."""
+    return present.plain(given["label"], LONGEST_ANSWER)
+
+
+def checked(text: str, pair: str | None = None, choices: Sequence[str] = ()) -> Input:
+    """A text, its pair where there is one, and what to choose from where there is anything.
 
     Raises:
-        InvalidSettingError: it is empty or too long.
+        InvalidSettingError: it is empty or too long; one choice alone.
     """
     if not text.strip():
         raise InvalidSettingError("there is no text yet: type one")
-    for one in (text, pair or ""):
+    for one in (text, pair or "", *choices):
         if len(one) > MOST_CHARACTERS:
             raise InvalidSettingError(
                 f"a text of {len(one):,} characters is too long: give at most {MOST_CHARACTERS:,}"
             )
-    return text, pair if pair and pair.strip() else None
+    return Input(text, pair if pair and pair.strip() else None, tuple(choices))
 
 
 def check_count(texts: Sized) -> None:

@@ -135,6 +135,31 @@ def test_a_training_is_queued_followed_to_its_end_and_its_router_fitted(served: 
     assert set(served.call("predict", "The film was lovely.")["weights"]) == {"mood", "topic", "fresh"}
 
 
+def test_a_few_rows_are_combined_from_the_experts_that_were_named(served: Served) -> None:
+    few = handle_file(write_csv(served.folder / "few.csv", mood_rows()[::5]))
+    shown = served.call("preview_task", few, {"few": True})
+    assert (shown["refusal"], sum(shown["rows"].values())) == (None, 24)
+    many = handle_file(write_csv(served.folder / "many.csv", mood_rows()))
+    refused = "many.csv: 120 rows; adapt takes 64 at most"
+    assert served.call("preview_task", many, {"few": True})["refusal"].startswith(refused)
+    assert served.refused("adapt", many, {}).startswith(f"The file {refused}")
+    assert "There is no task 'nobody'" in served.refused("adapt", few, {"experts": ["nobody"]})
+    assert served.refused("adapt", few, {"rank": "high"}).startswith("rank: ")
+    job = served.call("adapt", few, {"experts": ["topic"], "rank": 2})["job"]
+    shown = served.wait(job, "done", "failed")
+    assert (shown["state"], shown["made"]) == ("done", "few@1")
+    assert {*shown["result"]["combined_from"]} <= {"topic@1"}
+    assert shown["command"] == [
+        *("adapt", "--data", "few.csv", "--name", "few", "--expert", "topic@1"),
+        *("--rank", "2", "--max-length", "128"),
+    ]
+
+
+def test_a_text_with_choices_needs_an_expert_that_chooses(served: Served) -> None:
+    assert "takes choices" in served.refused("predict", "Which?", *[None] * 9, ["a", "b"])
+    assert "one choice is none" in served.refused("predict", "Which?", *[None] * 9, ["a"]).lower()
+
+
 def test_a_job_is_cancelled_retried_and_cloned(served: Served) -> None:
     rows = handle_file(write_csv(served.folder / "long.csv", mood_rows()))
     asked = {"name": "long", "base_model": served.model, "settings": {"epochs": 500, "patience": 500}}

@@ -13,7 +13,8 @@ from registry.errors import InvalidSettingError
 from tests.registry.samples import BASE, NOON, RUN, add_dataset, add_expert, payload
 from tests.ui.commands import mood_rows
 from trainer.settings import ExpertSettings, settings_of
-from ui.browser.task_form import columns_of, settings_from
+from ui.browser.settings_form import settings_from
+from ui.browser.task_form import columns_of
 from ui.views import adding as view
 
 Write = Callable[..., Path]

@@ -11,6 +11,7 @@ from registry.owners import Claim
 from tests.registry.samples import add_expert
 from trainer.executors.local import log
 from trainer.jobs import clone
+from ui.views import job_calls as calls
 from ui.views import jobs as view
 
 CURVE = [{"epoch": 1, "loss": 0.6, "validation_accuracy": 0.7}]
@@ -68,6 +69,8 @@ def test_the_queue_is_listed_newest_first_in_a_few_words(registry: Registry) -> 
         "state": "running",
         "stopping": False,
         "ended": False,
+        "cancellable": True,
+        "retriable": False,
         "progress": "training 25%, 9 s left",
         "share": 0.25,
         "note": "epoch 1 of 4",
@@ -82,7 +85,12 @@ def test_the_queue_is_listed_newest_first_in_a_few_words(registry: Registry) -> 
     assert view.now(running) == "Job 1 (add task) is running: training 25%, 9 s left (epoch 1 of 4)."
     assert view.now(waiting) == "Job 2 (retrain router) is queued; a worker takes it when it is its turn."
     registry.jobs.cancel(1)
-    assert view.state_of(view.list_jobs(registry)[1]) == "running, asked to stop"
+    stopping = view.list_jobs(registry)[1]
+    assert view.state_of(stopping) == "running, asked to stop"
+    assert (stopping["cancellable"], stopping["retriable"]) == (False, False)
+    registry.jobs.cancel(2)
+    cancelled = view.list_jobs(registry)[0]
+    assert (cancelled["cancellable"], cancelled["retriable"]) == (False, True)
 
 
 def test_one_job_is_shown_with_its_curve_its_log_and_what_it_made(registry: Registry) -> None:
@@ -99,6 +107,7 @@ def test_one_job_is_shown_with_its_curve_its_log_and_what_it_made(registry: Regi
     shown = view.show_job(registry, number)
     assert shown["log"] == "attempt 1\nall is well\n"
     assert (shown["state"], shown["made"], shown["share"]) == ("done", "mood@1", None)
+    assert (shown["cancellable"], shown["retriable"]) == (False, False)
     assert shown["curve"] == registry.run(expert.run).history
     assert view.now(shown) == "Job 1 (add task) is done. It made mood@1."
     assert view.facts(shown)["result"] == {"expert": "mood@1"}
@@ -146,12 +155,12 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "retrain_router",
         {"experts": ["mood@1"], "actor": "ada", "router": "auto", "passes": "two", "promote": False},
     )
-    assert view.command(fit) == [
+    assert calls.command(fit) == [
         "retrain-router", "--expert", "mood@1", "--two-pass", "--no-promote", "--router", "auto",
     ]  # fmt: skip
     assert (
         "retrain_router(registry, experts=['mood@1'], passes='two', promote=False, router='auto')"
-        in view.python(fit)
+        in calls.python(fit)
     )
     combined = registry.jobs.enqueue(
         "adapt",
@@ -164,20 +173,20 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
             "device": "cpu",
         },
     )
-    assert view.command(combined) == [
+    assert calls.command(combined) == [
         "adapt", "--data", "mood data.csv", "--name", "mood", "--text", "sentence", "--expert", "a@1",
         "--expert", "b@2", "--max-length", "64",
     ]  # fmt: skip
     given = "name='mood', experts=['a@1', 'b@2'], max_length=64, text='sentence'"
-    assert f"adapt(registry, 'mood data.csv', {given})" in view.python(combined)
+    assert f"adapt(registry, 'mood data.csv', {given})" in calls.python(combined)
     instant = registry.jobs.get(ask(registry, instant=True))
-    assert view.command(instant)[-3:] == ["--base-model", "tiny", "--instant"]
+    assert calls.command(instant)[-3:] == ["--base-model", "tiny", "--instant"]
     measure = registry.jobs.enqueue("evaluate", {"ref": "mood@1", "split": "test", "rows": None})
-    assert view.command(measure) == ["evaluate", "mood@1", "--split", "test"]
-    assert "evaluate(registry, 'mood@1', split='test')" in view.python(measure)
+    assert calls.command(measure) == ["evaluate", "mood@1", "--split", "test"]
+    assert "evaluate(registry, 'mood@1', split='test')" in calls.python(measure)
     other = registry.jobs.enqueue("of_another_distribution", {})
-    assert view.command(other) == ["jobs", "retry", str(other.id)]
-    assert f"registry.jobs.retry({other.id})" in view.python(other)
+    assert calls.command(other) == ["jobs", "retry", str(other.id)]
+    assert f"registry.jobs.retry({other.id})" in calls.python(other)
 
 
 def test_what_python_is_told_is_python(registry: Registry) -> None:

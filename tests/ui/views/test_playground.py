@@ -7,6 +7,7 @@ import pytest
 from registry import Registry
 from registry.errors import InvalidSettingError
 from tests.registry.samples import add_expert, add_generation
+from trainer.inputs import Input
 from trainer.predictions import Prediction
 from ui.views import playground as view
 
@@ -27,7 +28,7 @@ PREDICTION = Prediction(
 REASON = "no expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25"
 SILENT = {"expert": None, "task": None, "label": None, "probability": None, "score": 2.5, "reason": REASON}
 
-BARE = {**SILENT, "label": "It is.", "base_model": "SmolLM2"}
+BARE = {**SILENT, "label": "It is.", "probabilities": {}, "base_model": "SmolLM2"}
 
 
 def given(**changes: Any) -> dict[str, Any]:
@@ -65,6 +66,19 @@ def test_an_answer_in_words_names_expert_router_margin_and_runner_up() -> None:
     assert view.sentence(given(generation=None, margin=None, cut=True)) == (
         "mood@2 answers “good”, 87.5% sure. It was asked by name; nothing was routed. Longer than the limit:"
         " the text was not read to its end, or the answer not written to it."
+    )
+
+
+def test_an_answer_that_was_written_is_told_apart_from_labels_numbers_and_choices() -> None:
+    written = given(label="It rained.\nAll day.", probability=None, probabilities={})
+    assert view.sentence(written).startswith("mood@2 wrote what stands below. router@3 chose it with ")
+    assert [
+        view.is_written(one)
+        for one in (written, given(), given(**SILENT), given(label="3.5", value=3.5, probabilities={}))
+    ] == [True, False, False, False]
+    long = view.comparison({**written, "label": "x" * 100}, {**written, "generation": "router@4"})
+    assert (
+        long == f"router@3 and router@4 differ: “{'x' * 79}…” and “It rained. All day.”, by the same expert."
     )
 
 
@@ -111,8 +125,9 @@ def test_generations_are_listed_newest_first_with_their_experts_and_aliases(regi
 
 
 def test_texts_that_are_empty_or_too_long_and_too_many_rows_are_refused() -> None:
-    assert view.checked("one", "") == ("one", None)
-    assert view.checked("one", "two") == ("one", "two")
+    assert view.checked("one", "") == Input("one")
+    assert view.checked("one", "two") == Input("one", "two")
+    assert view.checked("one", None, ["a", "b"]) == Input("one", choices=("a", "b"))
     with pytest.raises(InvalidSettingError, match="there is no text yet"):
         view.checked(" \n")
     with pytest.raises(InvalidSettingError, match="100,001 characters is too long"):
@@ -138,11 +153,13 @@ def test_a_table_of_answers_has_a_row_for_each() -> None:
 def test_where_no_expert_fits_the_reason_is_told_in_words() -> None:
     assert view.sentence(given(**SILENT)) == (
         "No expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25. "
-        "Nobody answers. router@3 weighs the experts: mood 75.0%, topic 20.0%, spam 5.0%."
+        "Nobody answers. router@3 weighs the experts: mood 75.0%, topic 20.0%, spam 5.0%. "
+        "To have it answered all the same, choose so under “If no expert fits”, or let an expert of your "
+        "choice answer."
     )
     assert view.sentence(given(**BARE)) == (
         "No expert fits: the score of the text is 2.5, and 98 % of the rows of known tasks stay below 1.25. "
-        "The base model SmolLM2 answers “It is.”. router@3 weighs the experts: mood 75.0%, "
+        "The base model SmolLM2 wrote what stands below. router@3 weighs the experts: mood 75.0%, "
         "topic 20.0%, spam 5.0%."
     )
     together = view.sentence(given(mixed={"mood@2": 0.6, "topic@1": 0.4}, reason=REASON))

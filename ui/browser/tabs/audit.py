@@ -53,11 +53,13 @@ def build(context: Context) -> None:
     """Filters, and the list."""
     tab = Tab(context)
     with gr.Row():
-        kinds = gr.Dropdown(list(audit.KINDS), multiselect=True, value=[], label="Kinds (none: all)")
-        subject = gr.Textbox(label="Subject", placeholder="sst2@3, router@production, job 5", max_lines=1)
-        actor = gr.Textbox(label="Actor", max_lines=1)
-        text = gr.Textbox(label="Any text", max_lines=1)
-        page = gr.Number(1, label="Page", precision=0, minimum=1)
+        kinds = gr.Dropdown(
+            list(audit.KINDS), multiselect=True, value=[], label="Kinds", info="None chosen: all."
+        )
+        subject = gr.Textbox(label="Subject", info="As sst2@3, router@production, job 5.", max_lines=1)
+        actor = gr.Textbox(label="Actor", info="Who did it.", max_lines=1)
+        text = gr.Textbox(label="Any text", info="Such as a reason.", max_lines=1)
+        page = gr.Number(1, label="Page", info="The newest are on the first.", precision=0, minimum=1)
     find = gr.Button("Find")
     said = gr.Textbox(label="Found", interactive=False)
     listed = table(

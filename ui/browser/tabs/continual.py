@@ -86,11 +86,16 @@ def build(context: Context) -> None:
     tab = Tab(context)
     with gr.Row():
         metric = gr.Radio(
-            [(name.replace("_", " "), name) for name in view.METRICS], value=ROUTED, label="Accuracy"
+            [(name.replace("_", " "), name) for name in view.METRICS],
+            value=ROUTED,
+            label="Accuracy",
+            info="Of answers as routed, of the routing, or of each row's own expert.",
         )
-        text = gr.Textbox(label="Only tasks whose name holds", max_lines=1)
-        page = gr.Number(1, label=f"Page (of {view.TASKS} tasks)", precision=0, minimum=1)
-        columns = gr.Slider(5, 200, view.GENERATIONS, step=5, label="Generations at most")
+        text = gr.Textbox(label="Only tasks whose name holds", info="Empty: all.", max_lines=1)
+        page = gr.Number(1, label="Page", info=f"{view.TASKS} tasks are on each.", precision=0, minimum=1)
+        columns = gr.Slider(
+            5, 200, view.GENERATIONS, step=5, label="Generations at most", info="The newest are shown."
+        )
     said = gr.Markdown(EMPTY)
     drawn = frame("Task by generation")
     lines = table(

@@ -10,7 +10,7 @@ from ui.browser.context import Context
 from ui.browser.downloads import copy_of
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, filled, linked, table, when_opened
-from ui.browser.shared import call, command, empty_state, program, same_as, warns
+from ui.browser.shared import call, command, empty_state, heading, program, same_as, warns
 from ui.present import size
 from ui.views.experts import list_experts, show_expert
 from ui.views.intervals import with_interval
@@ -63,16 +63,16 @@ class Tab:
         return self.show(clicked(event))
 
     @warns()
-    def follow(self, name: str, request: gr.Request) -> Any:
-        """The card that the address of the page names, as long as no other is asked for."""
+    def follow(self, shown: str, request: gr.Request) -> Any:
+        """The card that the address of the page names, as long as no other is shown."""
         wanted = linked(request, "experts")
-        return self.show(wanted) if wanted and not name else gr.skip()
+        return self.show(wanted) if wanted and not shown else gr.skip()
 
     @warns()
     def show(self, name: str) -> Any:
         """The card of an expert; what of it is damaged is said in its place."""
         if not name.strip():
-            return ["", gr.Column(visible=False), *expert_card.blank()]
+            return ["", "", gr.Column(visible=False), *expert_card.blank()]
         registry = self.context.registry()
         found = show_expert(registry, name.strip())
         try:
@@ -81,7 +81,8 @@ class Tab:
             )
         except RegistryError as error:
             data = str(error)
-        return [found["name"], gr.Column(visible=True), *expert_card.values(found, data)]
+        name = found["name"]
+        return [name, heading(name), gr.Column(visible=True), *expert_card.values(found, data)]
 
     @warns(*UNCHANGED)
     def evaluate(self, name: str, split: str, request: gr.Request) -> Any:
@@ -169,24 +170,34 @@ def build(context: Context) -> None:
     tab = Tab(context)
     nothing = empty_state(NOTHING, visible=False)
     with gr.Row():
-        text = gr.Textbox(label="Find", placeholder="name, kind, alias or digest", max_lines=1)
-        versions = gr.Checkbox(label="Every version, not only the newest")
+        text = gr.Textbox(
+            label="Find", info="Part of a name, kind, alias or digest; Enter searches.", max_lines=1
+        )
+        versions = gr.Checkbox(label="Every version", info="Not only the newest of each task.")
     listed = table("Choose a row to see its card", *HEADERS, widths=WIDTHS, empty=False)
     with gr.Row():
-        name = gr.Textbox(label="Expert", placeholder="sst2, sst2@3 or sst2@stable", max_lines=1)
+        name = gr.Textbox(
+            label="Expert",
+            info="A task's newest, a version or an alias.",
+            placeholder="sst2, sst2@3 or sst2@stable",
+            max_lines=1,
+        )
         show = gr.Button("Show", scale=0)
+    # What is shown is kept apart from the box: written into it, it would take away what somebody is typing.
+    chosen = gr.State("")
     with gr.Column(visible=False) as card:
+        title = gr.Markdown()
         parts = expert_card.components()
-        done = _actions(tab, name)
-    outputs = [name, card, *parts]
+        done = _actions(tab, chosen)
+    outputs = [chosen, title, card, *parts]
     shown, given = [nothing, listed], [text, versions]
     when_opened(tab.find, given, shown)
-    when_opened(tab.follow, [name], outputs)
+    when_opened(tab.follow, [chosen], outputs)
     gr.on([text.submit, versions.change], tab.find, given, shown, api_visibility="private")
     listed.select(tab.show_clicked, None, outputs, api_visibility="private")
     gr.on([show.click, name.submit], tab.show, name, outputs, api_visibility="private")
     done.change(tab.find, given, shown, api_visibility="private")
-    done.change(tab.show, name, outputs, api_visibility="private")
+    done.change(tab.show, chosen, outputs, api_visibility="private")
     for function in (
         tab.list_experts,
         tab.show_expert,
@@ -198,19 +209,28 @@ def build(context: Context) -> None:
         endpoint(function.__name__, function)
 
 
-def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
+def _actions(tab: Tab, chosen: gr.State) -> gr.Textbox:
     """What can be done about the expert on the card; gives the box that says what was done."""
     gr.Markdown("### What to do with it")
     with gr.Row():
-        split = gr.Radio(["test", "validation"], value="test", label="Rows to measure it on")
+        split = gr.Radio(
+            ["test", "validation"], value="test", label="Rows to measure it on", info="Of its own task."
+        )
         evaluate = gr.Button("Measure it again")
     with gr.Row():
-        alias = gr.Textbox("stable", label="Alias of its task", max_lines=1)
-        reason = gr.Textbox(label="Why (kept in the history)", max_lines=1)
+        alias = gr.Textbox(
+            "stable", label="Alias of its task", info="A name that you can move later.", max_lines=1
+        )
+        reason = gr.Textbox(label="Why", info="Kept in the history.", max_lines=1)
         promote = gr.Button("Let the alias stand for it")
     with gr.Row():
-        what = gr.Radio(["this version", TASK], value="this version", label="What to retire")
-        why = gr.Textbox(label="Why it is retired, or wanted again", max_lines=1)
+        what = gr.Radio(
+            ["this version", TASK],
+            value="this version",
+            label="What to retire",
+            info="What is retired stays out of generations to come.",
+        )
+        why = gr.Textbox(label="Why it is retired, or wanted again", info="Kept in the history.", max_lines=1)
         retire = gr.Button("Retire: keep it out of generations to come", variant="stop")
         back = gr.Button("Take it back")
     with gr.Row():
@@ -218,9 +238,9 @@ def _actions(tab: Tab, name: gr.Textbox) -> gr.Textbox:
         download = gr.DownloadButton("Download", interactive=False)
     done = gr.Textbox(label="Done", interactive=False)
     told = [done, *same_as("What was done, as a command and in Python")]
-    evaluate.click(tab.evaluate, [name, split], told, api_visibility="private")
-    promote.click(tab.promote, [name, alias, reason], told, api_visibility="private")
-    retire.click(tab.retire_shown, [name, what, why], told, api_visibility="private")
-    back.click(tab.take_back, [name, what, why], told, api_visibility="private")
-    prepare.click(tab.prepare, name, download, api_visibility="private")
+    evaluate.click(tab.evaluate, [chosen, split], told, api_visibility="private")
+    promote.click(tab.promote, [chosen, alias, reason], told, api_visibility="private")
+    retire.click(tab.retire_shown, [chosen, what, why], told, api_visibility="private")
+    back.click(tab.take_back, [chosen, what, why], told, api_visibility="private")
+    prepare.click(tab.prepare, chosen, download, api_visibility="private")
     return done

@@ -1,6 +1,5 @@
 """Jobs: what waits, what runs, what became of the rest; the same after a reload, since the database knows."""
 
-import html
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from trainer.jobs import clone
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, filled, linked, table, when_opened
-from ui.browser.progress import LOOK, Panel, chosen
+from ui.browser.progress import LOOK, Panel, chosen, retry, stop
 from ui.browser.shared import empty_state, warns
 from ui.present import value
 from ui.views import jobs as view
@@ -45,13 +44,11 @@ class Tab:
 
     def cancel_job(self, job: int, request: gr.Request) -> dict[str, Any]:
         """Stop a job: one that waits at once, one that runs at its next step."""
-        self.context.require(request)
-        return view.line(self.context.registry().jobs.cancel(job))
+        return stop(self.context, job, request)
 
     def retry_job(self, job: int, request: gr.Request) -> dict[str, Any]:
         """Queue a job again that failed or was cancelled; training goes on from its last checkpoint."""
-        self.context.require(request)
-        return view.line(self.context.registry().jobs.retry(job))
+        return retry(self.context, job, request)
 
     def clone_job(
         self, job: int, request: gr.Request, settings: dict[str, Any] | None = None
@@ -68,15 +65,17 @@ class Tab:
         address names, else what runs."""
         found = self.list_jobs(None if state == EVERY else state.replace(" ", "_"))
         asked = int(wanted) if wanted.isdecimal() else None
-        picked = int(number) if number else asked or _worth_a_look(found)
+        picked = int(number) if number else None
+        if not picked and not known:  # Later an empty field is one that somebody is about to type in.
+            picked = asked or _worth_a_look(found)
         rows = [_row(one) for one in found]
         return [
             gr.skip()
             if rows == known
             else gr.Markdown(NOTHING if state == EVERY else NO_MATCH, visible=not rows),
-            gr.skip() if picked == number and known is not None else gr.Column(visible=picked is not None),
+            gr.skip() if known else gr.Column(visible=picked is not None),
             gr.skip() if rows == known else filled(rows),
-            gr.skip() if picked == number else picked,
+            gr.skip() if picked == number or not picked else picked,
             rows,
             *panel.values(self.context, picked, seen),
         ]
@@ -95,7 +94,10 @@ def build(context: Context) -> None:
     tab = Tab(context)
     nothing = empty_state(NOTHING, visible=False)
     state = gr.Dropdown(
-        [EVERY, *(one.replace("_", " ") for one in STATES)], value=EVERY, label="Show jobs in"
+        [EVERY, *(one.replace("_", " ") for one in STATES)],
+        value=EVERY,
+        label="Show jobs in",
+        info="The state that the listed jobs are in.",
     )
     rows = table(
         "Jobs, newest first: choose a row, or type its number below",
@@ -105,16 +107,20 @@ def build(context: Context) -> None:
         empty=False,
     )
     with gr.Column(visible=False) as one_job:
-        with gr.Row(equal_height=True):
-            number = gr.Number(label="Job", precision=0)
-            stop = gr.Button("Cancel", variant="stop")
-            again = gr.Button("Retry")
-        panel = Panel.build()
-        with gr.Accordion("Do it again with other settings", open=False):
-            settings = gr.Textbox(label="Settings (JSON)", lines=2, max_length=10_000)
-            copy = gr.Button("Queue a clone")
-    known = gr.State(None)
-    timer = gr.Timer(LOOK, active=False)
+        panel = Panel.build(typed=True)
+        panel.connect(context)
+        _clone(tab, panel.number)
+    _watch(tab, panel, state, rows, (nothing, one_job))
+    for name in ("list_jobs", "show_job", "cancel_job", "retry_job", "clone_job"):
+        endpoint(name, getattr(tab, name))
+
+
+def _watch(
+    tab: Tab, panel: Panel, state: gr.Dropdown, rows: gr.Dataframe, places: tuple[gr.Markdown, gr.Column]
+) -> None:
+    """Looks at the queue every two seconds, once the tab has been opened."""
+    nothing, one_job = places
+    known, timer, number = gr.State(None), gr.Timer(LOOK, active=False), panel.number
     watched = [state, number, known, panel.seen]
     shown = [nothing, one_job, rows, number, known, *panel.parts]
 
@@ -129,22 +135,18 @@ def build(context: Context) -> None:
     when_opened(look, watched, shown)
     gr.on([timer.tick, state.change, number.change], look, watched, shown, trigger_mode="once", **quiet)
     rows.select(pick, None, number, **quiet)
-    number.change(tab.settings, number, settings, **quiet)
-    _wire(tab, stop, again, copy, number, settings)
-    for name in ("list_jobs", "show_job", "cancel_job", "retry_job", "clone_job"):
-        endpoint(name, getattr(tab, name))
 
 
-def _wire(
-    tab: Tab, stop: gr.Button, again: gr.Button, copy: gr.Button, number: gr.Number, settings: gr.Textbox
-) -> None:
-    @warns()
-    def cancel(number: float | None, request: gr.Request) -> None:
-        gr.Info(html.escape(view.now(tab.cancel_job(chosen(number), request))))
-
-    @warns()
-    def retry(number: float | None, request: gr.Request) -> None:
-        gr.Info(html.escape(view.now(tab.retry_job(chosen(number), request))))
+def _clone(tab: Tab, number: gr.Number) -> None:
+    """The same once more, with other settings."""
+    with gr.Accordion("Do it again with other settings", open=False):
+        settings = gr.Textbox(
+            label="Settings (JSON)",
+            info="Those of an expert, which take the place of the job's own.",
+            lines=2,
+            max_length=10_000,
+        )
+        copy = gr.Button("Queue a clone")
 
     @warns()
     def clone_it(number: float | None, settings: str, request: gr.Request) -> int:
@@ -152,8 +154,7 @@ def _wire(
         gr.Info(f"Job {made['job']} is a clone of job {chosen(number)}.")
         return int(made["job"])
 
-    stop.click(cancel, number, None, api_visibility="private")
-    again.click(retry, number, None, api_visibility="private")
+    number.change(tab.settings, number, settings, api_visibility="private", show_progress="hidden")
     copy.click(clone_it, [number, settings], number, api_visibility="private")
 
 

@@ -10,7 +10,7 @@ from registry.lineage import Lineage
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import FIELDS, clicked, linked, table, when_opened
-from ui.browser.shared import command, same_as, warns
+from ui.browser.shared import command, heading, same_as, warns
 from ui.cards import card
 from ui.plots import lineage as plot
 from ui.present import value
@@ -32,26 +32,28 @@ class Tab:
     def __init__(self, context: Context) -> None:
         self.context = context
 
-    def open(self, name: str, size: float, request: gr.Request) -> Any:
+    def open(self, root: str, size: float, request: gr.Request) -> Any:
         """What was shown last, else what the address of the page names, else the generation in production,
         else any expert."""
         wanted = linked(request, "lineage")
-        box = linked(request, "lineage", "box") if name in ("", wanted) else ""
-        return self.show(name or wanted or self._first(), size, box)
+        box = linked(request, "lineage", "box") if root in ("", wanted) else ""
+        return self.show(root or wanted, size, box)
 
     @warns()
     def show(self, name: str, size: float = 100, box: str = "") -> Any:
-        """The picture, its boxes as a table, the card of its root or of a box, and the same as a command."""
-        if not name.strip():
+        """The picture, its boxes as a table, the card of its root or of a box, and the same as a command;
+        without a name, that of the generation in production, else of any expert."""
+        name = name.strip() or self._first()
+        if not name:
             return ["", EMPTY, "", gr.Column(visible=False), [], [], "", "", ""]
         registry = self.context.registry()
-        graph = registry.lineage(name.strip())
+        graph = registry.lineage(name)
         found = document(graph)
         root = found["root"]
         return [
             root,
-            f"Each box leads to its card. [Open the picture by itself]({address(root)})."
-            + _left_out(len(found["nodes"])),
+            f"{heading(f'Lineage of {root}')}\nEach box leads to its card. "
+            f"[Open the picture by itself]({address(root)})." + _left_out(len(found["nodes"])),
             _drawn(graph, size),
             gr.Column(visible=True),
             [_box(node) for node in found["nodes"][:MOST]],
@@ -67,9 +69,9 @@ class Tab:
         return self._box_card(clicked(event))
 
     @warns()
-    def zoom(self, name: str, size: float) -> str:
+    def zoom(self, root: str, size: float) -> str:
         """The picture in another size."""
-        return _drawn(self.context.registry().lineage(name), size) if name.strip() else ""
+        return _drawn(self.context.registry().lineage(root), size) if root else ""
 
     def _box_card(self, name: str) -> list[list[str]]:
         if name.startswith("run "):
@@ -123,12 +125,15 @@ def build(context: Context) -> None:
     tab = Tab(context)
     with gr.Row():
         name = gr.Textbox(
-            label="Expert or generation", placeholder="sst2@3, router@12, router@production", max_lines=1
+            label="Expert or generation",
+            info="Empty: the generation in production.",
+            placeholder="sst2@3, router@12, router@production",
+            max_lines=1,
         )
         go = gr.Button("Show", scale=0)
     said = gr.Markdown(EMPTY)
     with gr.Column(visible=False) as whole:
-        size = gr.Slider(25, 300, 100, step=25, label="Size of the picture (%)")
+        size = gr.Slider(25, 300, 100, step=25, label="Size of the picture (%)", info="It scrolls.")
         # The picture is markup of ours, in which every name is escaped: `ui.plots.markup`.
         graph = gr.Markdown(sanitize_html=False, latex_delimiters=[])
         with gr.Row():
@@ -137,10 +142,12 @@ def build(context: Context) -> None:
         with gr.Accordion("As a tree", open=False):
             tree = gr.Textbox(label="Tree", lines=8, interactive=False)
         shell, python = same_as()
-    shown = [name, said, graph, whole, nodes, facts, tree, shell, python]
-    when_opened(tab.open, [name, size], shown)
+    # What is shown is kept apart from the box: written into it, it would take away what somebody is typing.
+    root = gr.State("")
+    shown = [root, said, graph, whole, nodes, facts, tree, shell, python]
+    when_opened(tab.open, [root, size], shown)
     gr.on([go.click, name.submit], tab.show, [name, size], shown, api_visibility="private")
-    size.release(tab.zoom, [name, size], graph, api_visibility="private", show_progress="hidden")
+    size.release(tab.zoom, [root, size], graph, api_visibility="private", show_progress="hidden")
     nodes.select(tab.card_of, None, facts, api_visibility="private")
     endpoint("show_lineage", tab.show_lineage)
 

@@ -1,0 +1,146 @@
+"""What stands in production: a generation is put there, taken back, and the next one asked for."""
+
+from typing import Any, Literal
+
+import gradio as gr
+
+from registry.generations import PRODUCTION
+from trainer import kinds
+from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE
+from trainer.jobs import retrain_router
+from ui.browser.context import Context
+from ui.browser.endpoints import endpoint
+from ui.browser.shared import call, command, program, same_as, warns
+
+UNCHANGED = ("", gr.skip(), gr.skip())
+Wanted = Literal["gate", "yes", "no"]
+PROMOTE = {"yes": True, "no": False}
+DEFAULTS = {"router": AUTO, "coverage": COVERAGE, "tolerance": TOLERANCE}
+
+
+class Production:
+    """Its handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    @warns(*UNCHANGED)
+    def promote(self, name: str, reason: str, request: gr.Request) -> Any:
+        """Put a generation into production."""
+        said = self.promote_generation(name, reason, request)
+        why = ["--reason", reason] if reason else []
+        return said, command("promote", name, *why), program(call("registry.promote", name, reason=reason))
+
+    @warns(*UNCHANGED)
+    def roll_back(self, reason: str, request: gr.Request) -> Any:
+        """Take the last move of production back."""
+        said = self.roll_back_production(reason, request)
+        why = ["--reason", reason] if reason else []
+        return said, command("rollback", *why), program(call("registry.rollback", reason=reason))
+
+    @warns(*UNCHANGED)
+    def fit(
+        self,
+        promote: Wanted,
+        router: str,
+        coverage: float | None,
+        tolerance: float | None,
+        request: gr.Request,
+    ) -> Any:
+        """Ask for the next generation."""
+        given: dict[str, Any] = {"router": router, "coverage": coverage, "tolerance": tolerance}
+        asked = {name: value for name, value in given.items() if value not in (None, DEFAULTS[name])}
+        said = self.fit_router(promote, request, **asked)
+        option = {"yes": ["--promote"], "no": ["--no-promote"]}.get(promote, [])
+        for name, value in asked.items():
+            option += [f"--{name}", f"{value}"]
+        told = call("retrain_router", "REGISTRY", promote=PROMOTE.get(promote), **asked)
+        code = program("from trainer import retrain_router", told.replace("'REGISTRY'", "registry"))
+        return said, command("retrain-router", *option), code
+
+    def promote_generation(self, name: str, reason: str, request: gr.Request) -> str:
+        """Puts a generation into production, whatever the gate said."""
+        user = self.context.require(request)
+        registry = self.context.registry()
+        moved = registry.promote(registry.generation(name).name, reason=reason, actor=user)
+        return f"{moved.ref} now stands for {moved.target}."
+
+    def roll_back_production(self, reason: str, request: gr.Request) -> str:
+        """Lets production stand for what it stood for before."""
+        user = self.context.require(request)
+        moved = self.context.registry().rollback(PRODUCTION, reason=reason, actor=user)
+        return f"{moved.ref} stands for {moved.target} again."
+
+    def fit_router(
+        self,
+        promote: Wanted,
+        request: gr.Request,
+        router: str = "auto",
+        coverage: float = COVERAGE,
+        tolerance: float = TOLERANCE,
+    ) -> str:
+        """Puts the next fit in the queue. `promote` is `gate`, `yes` or `no`, `router` its kind, `coverage`
+        the share of rows to be answered, `tolerance` the points a task may lose. Says which job it is."""
+        user = self.context.require(request)
+        job = retrain_router.submit(
+            self.context.registry(),
+            actor=user,
+            promote=PROMOTE.get(promote),
+            router=router,
+            coverage=coverage,
+            tolerance=tolerance,
+            device=self.context.device,
+        )
+        return f"Job {job.id} fits the next generation; see the tab Jobs."
+
+
+def build(context: Context, shown: gr.State) -> gr.Textbox:
+    """What can be done, with the generation that is shown or another; gives the box that says what was."""
+    production = Production(context)
+    gr.Markdown("### What to do")
+    with gr.Row():
+        reason = gr.Textbox(label="Why", info="Kept in the history.", max_lines=1)
+        promote = gr.Button("Put this generation into production")
+        back = gr.Button("Roll production back")
+    with gr.Row():
+        wanted = gr.Radio(
+            [("if the gate lets it", "gate"), ("in any case", "yes"), ("no, only a candidate", "no")],
+            value="gate",
+            label="Into production",
+            info="The gate lets a generation in by which no task loses accuracy.",
+        )
+        fit = gr.Button("Fit the next generation")
+    how = _settings()
+    done = gr.Textbox(label="Done", interactive=False)
+    told = [done, *same_as("What was done, as a command and in Python")]
+    promote.click(production.promote, [shown, reason], told, api_visibility="private")
+    back.click(production.roll_back, reason, told, api_visibility="private")
+    fit.click(production.fit, [wanted, *how], told, api_visibility="private")
+    for function in (production.promote_generation, production.roll_back_production, production.fit_router):
+        endpoint(function.__name__, function)
+    return done
+
+
+def _settings() -> list[gr.components.Component]:
+    """Of a fit, in the order in which `Production.fit` takes them."""
+    with gr.Accordion("Settings of the fit", open=False), gr.Row():
+        return [
+            gr.Dropdown(
+                [AUTO, *kinds.names("routers")],
+                value=AUTO,
+                label="Kind of router",
+                info="auto: fit all, keep the best on validation rows.",
+            ),
+            gr.Number(
+                COVERAGE,
+                label="Coverage",
+                info="Share of the rows of these tasks to be answered; to stranger ones no expert fits.",
+                step=0.01,
+            ),
+            gr.Number(
+                TOLERANCE,
+                label="Tolerance",
+                info="Points of accuracy that a task may lose before the gate refuses.",
+                step=0.1,
+            ),
+        ]
