@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from registry import tensors as tensor_files
 from registry.canonical import sha256_of
+from registry.disk import replacing
 from registry.errors import DamagedError, StorageError
 from registry.faults import fault
 from registry.tensors import Tensors
@@ -52,20 +53,16 @@ class Checkpoint:
         }
         arrays = {name: value.numpy(force=True) for name, value in values.items()}
         content = tensor_files.pack(arrays, {**about, "sha256": _digest(arrays, about)})
-        # Two processes may be at the same run.
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with replacing(self.path) as file:
                 file.write(content)
                 file.flush()
                 fault("checkpoint.written")
                 os.fsync(file.fileno())
-            fault("checkpoint.synced")
-            partial.replace(self.path)
+                fault("checkpoint.synced")
             fault("checkpoint.renamed")
         except OSError as reason:
-            partial.unlink(missing_ok=True)
             raise StorageError(f"cannot write the checkpoint {self.path}: {reason.strerror}") from reason
 
     def load(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from registry.canonical import canonical_json
-from registry.disk import storage_errors
+from registry.disk import replacing, storage_errors
 from registry.errors import DamagedError
 from registry.faults import fault
 from trainer.sums import RidgeSums, packed_size
@@ -81,20 +81,14 @@ class SumsFile:
             "width": width,
             "sha256": _digest(members, width, *parts),
         }
-        # Two processes may be at it.
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
         with storage_errors("write", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with partial.open("wb") as file:
-                    file.write(canonical_json(about).encode() + b"\n")
-                    for part in parts:
-                        file.write(_bytes(part))
+            with replacing(self.path) as file:
+                file.write(canonical_json(about).encode() + b"\n")
+                for part in parts:
+                    file.write(_bytes(part))
+                file.flush()
                 fault("sums.written")
-                partial.replace(self.path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
             self._forget_old()
 
     def _forget_old(self) -> None:
