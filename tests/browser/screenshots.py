@@ -8,12 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visit import TABS, Visit, chromium
+from tests.ui.commands import write_csv
 from tests.ui.server.serving import Server, serving
 
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+FOLDED = ("A second text, or choices", "Who answers", "How answers are written")
 DOCUMENTED = {"playground": 900, "router": 1310, "continual-matrix": 800, "lineage": 1000}
 """Tabs of which the documents have a picture, and how much of them in pixels from the top."""
 SETTLED = 1_500
@@ -30,7 +32,7 @@ def main(out: Path, home: Path | None) -> None:
 
 def _trained(folder: Path) -> Path:
     from tests.tiny_models import tiny_llama
-    from tests.ui.commands import run, train, write_csv
+    from tests.ui.commands import run, train
 
     base = tiny_llama(folder / "tiny-llama")
     home = train(folder, base).home
@@ -66,15 +68,47 @@ def _picture_all(browser: Browser, server: Server, out: Path, theme: str, size: 
         seen.open(title)
         if full:
             _use(seen, title)
-        page.wait_for_timeout(SETTLED)
-        expect(page.locator(".progress-text:visible, .meta-text:visible")).to_have_count(0)
         name = title.lower().replace(" ", "-")
-        page.screenshot(path=out / f"{name}-{size}-{theme}.png", full_page=True)
+        _picture(page, out / f"{name}-{size}-{theme}.png")
         if full and (theme, size) == ("light", "wide") and name in DOCUMENTED:
             kept = {"x": 0, "y": 0, "width": width, "height": DOCUMENTED[name]}
             page.screenshot(path=out / "docs" / f"{name}.png", full_page=True, clip=kept)  # type: ignore[arg-type]
+        if full and title in MORE:
+            MORE[title](seen)
+            _picture(page, out / f"{name}-open-{size}-{theme}.png")
     seen.check()
     page.close()
+
+
+def _picture(page: Page, path: Path) -> None:
+    page.wait_for_timeout(SETTLED)
+    expect(page.locator(".progress-text:visible, .meta-text:visible")).to_have_count(0)
+    page.screenshot(path=path, full_page=True)
+
+
+def _unfold_the_question(seen: Visit) -> None:
+    for fold in FOLDED:
+        seen.unfold(fold)
+    seen.page.get_by_label("drawn at random").check()
+    seen.box("Temperature").wait_for()
+
+
+def _combine(seen: Visit) -> None:
+    rows = [(f"The {thing} was {word}.", word) for word in ("dull", "fine") for thing in "abcdefghij"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_csv(Path(folder) / "few.csv", rows)
+        seen.page.locator("[role=tabpanel]:visible input[type=file]").set_input_files(file)
+        seen.shows("What was found", "20 rows can be taken")
+    seen.page.get_by_label("combine other experts by them, 8 to 64 rows").check()
+    seen.shows("What it will take", "It may combine")
+
+
+MORE = {
+    "Playground": _unfold_the_question,
+    "Router": lambda seen: seen.unfold("Settings of the fit"),
+    "Add a task": _combine,
+}
+"""What is opened for a second picture of a tab."""
 
 
 def _use(seen: Visit, title: str) -> None:

@@ -10,7 +10,7 @@ from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE
 from trainer.jobs import retrain_router
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
-from ui.browser.shared import call, command, program, same_as, warns
+from ui.browser.shared import beside, call, command, program, same_as, warns
 
 UNCHANGED = ("", gr.skip(), gr.skip())
 Wanted = Literal["gate", "yes", "no"]
@@ -98,11 +98,11 @@ def build(context: Context, shown: gr.State) -> gr.Textbox:
     """What can be done, with the generation that is shown or another; gives the box that says what was."""
     production = Production(context)
     gr.Markdown("### What to do")
-    with gr.Row():
+    with beside():
         reason = gr.Textbox(label="Why", info="Kept in the history.", max_lines=1)
         promote = gr.Button("Put this generation into production")
         back = gr.Button("Roll production back")
-    with gr.Row():
+    with beside():
         wanted = gr.Radio(
             [("if the gate lets it", "gate"), ("in any case", "yes"), ("no, only a candidate", "no")],
             value="gate",
@@ -129,18 +129,18 @@ def _settings() -> list[gr.components.Component]:
                 [AUTO, *kinds.names("routers")],
                 value=AUTO,
                 label="Kind of router",
-                info="auto: fit all, keep the best on validation rows.",
+                info="auto: all, and validation picks.",
             ),
             gr.Number(
                 COVERAGE,
                 label="Coverage",
-                info="Share of the rows of these tasks to be answered; to stranger ones no expert fits.",
+                info="Share of known rows to be answered.",
                 step=0.01,
             ),
             gr.Number(
                 TOLERANCE,
                 label="Tolerance",
-                info="Points of accuracy that a task may lose before the gate refuses.",
+                info="Points that a task may lose.",
                 step=0.1,
             ),
         ]

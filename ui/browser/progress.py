@@ -10,7 +10,7 @@ import gradio as gr
 from registry.errors import NotFoundError, RegistryError
 from ui.browser.context import Context
 from ui.browser.pictures import frame, picture
-from ui.browser.shared import command, escape, one_line, same_as, warns
+from ui.browser.shared import beside, command, escape, one_line, same_as, warns
 from ui.plots.curve import losses, losses_said, scores, scores_said
 from ui.views import jobs as view
 from ui.views.lineage import page
@@ -45,7 +45,7 @@ class Panel:
         Args:
             typed: whether a person may type the job's number.
         """
-        with gr.Row(equal_height=True):
+        with beside():
             number = gr.Number(label="Job", info="Its number.", precision=0, interactive=typed)
             stop = gr.Button("Cancel", variant="stop", interactive=False)
             again = gr.Button("Retry", interactive=False)

@@ -138,7 +138,7 @@ def _whom() -> list[gr.components.Component]:
             [(SAID.get(name, name), name) for name in FALLBACKS],
             value=ABSTAIN,
             label="If no expert fits",
-            info="To texts stranger than nearly all known ones.",
+            info="To texts unlike known ones.",
         )
         top_k = gr.Number(
             0, label="Experts that answer together", info="0: one, or 3 where none fits.", precision=0
@@ -158,7 +158,7 @@ def _how() -> list[Any]:
     )
     with gr.Row(visible=False) as drawing:
         temperature = gr.Number(1.0, label="Temperature", info="How freely: above 0, to 10.", step=0.1)
-        top_p = gr.Number(1.0, label="Top-p", info="Of the likeliest with this share.", step=0.05)
+        top_p = gr.Number(1.0, label="Top-p", info="Share of the likeliest.", step=0.05)
         seed = gr.Number(0, label="Seed", info="Another draws otherwise.", precision=0)
     return [words, longest, temperature, top_p, seed, drawing]
 

@@ -90,6 +90,11 @@ def _values(values: Sequence[object]) -> object:
     return values[0] if len(values) == 1 else tuple(values)
 
 
+def beside() -> gr.Row:
+    """A row of fields, and of buttons that stand at their foot."""
+    return gr.Row(elem_classes="beside")
+
+
 def empty_state(*lines: str, visible: bool = True) -> gr.Markdown:
     """What to do when there is nothing yet; `lines` are ours, never foreign text."""
     return gr.Markdown("\n\n".join(lines), visible=visible)

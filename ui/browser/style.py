@@ -9,6 +9,10 @@ CSS = """
   outline: 3px solid #d97706 !important; outline-offset: 2px;
 }
 .gradio-container input::placeholder, .gradio-container textarea::placeholder { opacity: 1; }
+.gradio-container.gradio-container button.stop:disabled {
+  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
+}
+.gradio-container.gradio-container .beside { align-items: flex-end; }
 .matplotlib { overflow-x: auto; padding: 4px; }
 .labelled .image-container { padding-top: 28px; }
 .drawn { overflow: auto; max-height: 640px; border: 1px solid var(--border-color-primary); }

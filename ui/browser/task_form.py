@@ -104,7 +104,11 @@ class Form:
         gr.Markdown("### 2. Expert")
         with gr.Row():
             name = gr.Textbox(label="Name of the task", info="Empty: as the file is called.", max_length=64)
-            leads = gr.Textbox(label="What the name leads to", interactive=False)
+            leads = gr.Textbox(
+                label="What the name leads to",
+                info="A new task, or the next version of one.",
+                interactive=False,
+            )
         way = gr.Radio(
             [("train it on the rows", TRAIN), ("combine other experts by them, 8 to 64 rows", COMBINE)],
             value=TRAIN,

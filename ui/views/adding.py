@@ -195,7 +195,9 @@ def _format(preview: "Preview") -> str | None:
 
 
 def _noticed(findings: Sequence[str]) -> list[str]:
-    return [f"Noticed: {present.plain(finding)}." for finding in findings]
+    return [
+        f"Noticed: {present.plain(finding)}{'' if finding.endswith('?') else '.'}" for finding in findings
+    ]
 
 
 def _shortened(cell: str) -> str:

@@ -10,7 +10,7 @@ from ui.browser.context import Context
 from ui.browser.downloads import copy_of
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, filled, linked, table, when_opened
-from ui.browser.shared import call, command, empty_state, heading, program, same_as, warns
+from ui.browser.shared import beside, call, command, empty_state, heading, program, same_as, warns
 from ui.present import size
 from ui.views.experts import list_experts, show_expert
 from ui.views.intervals import with_interval
@@ -175,7 +175,7 @@ def build(context: Context) -> None:
         )
         versions = gr.Checkbox(label="Every version", info="Not only the newest of each task.")
     listed = table("Choose a row to see its card", *HEADERS, widths=WIDTHS, empty=False)
-    with gr.Row():
+    with beside():
         name = gr.Textbox(
             label="Expert",
             info="A task's newest, a version or an alias.",
@@ -212,23 +212,23 @@ def build(context: Context) -> None:
 def _actions(tab: Tab, chosen: gr.State) -> gr.Textbox:
     """What can be done about the expert on the card; gives the box that says what was done."""
     gr.Markdown("### What to do with it")
-    with gr.Row():
+    with beside():
         split = gr.Radio(
             ["test", "validation"], value="test", label="Rows to measure it on", info="Of its own task."
         )
         evaluate = gr.Button("Measure it again")
-    with gr.Row():
+    with beside():
         alias = gr.Textbox(
             "stable", label="Alias of its task", info="A name that you can move later.", max_lines=1
         )
         reason = gr.Textbox(label="Why", info="Kept in the history.", max_lines=1)
         promote = gr.Button("Let the alias stand for it")
-    with gr.Row():
+    with beside():
         what = gr.Radio(
             ["this version", TASK],
             value="this version",
             label="What to retire",
-            info="What is retired stays out of generations to come.",
+            info="Kept out of generations to come.",
         )
         why = gr.Textbox(label="Why it is retired, or wanted again", info="Kept in the history.", max_lines=1)
         retire = gr.Button("Retire: keep it out of generations to come", variant="stop")

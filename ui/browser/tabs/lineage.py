@@ -10,7 +10,7 @@ from registry.lineage import Lineage
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import FIELDS, clicked, linked, table, when_opened
-from ui.browser.shared import command, heading, same_as, warns
+from ui.browser.shared import beside, command, heading, same_as, warns
 from ui.cards import card
 from ui.plots import lineage as plot
 from ui.present import value
@@ -123,7 +123,7 @@ class Tab:
 def build(context: Context) -> None:
     """A name, the picture, its boxes, and the card of one."""
     tab = Tab(context)
-    with gr.Row():
+    with beside():
         name = gr.Textbox(
             label="Expert or generation",
             info="Empty: the generation in production.",
@@ -133,7 +133,7 @@ def build(context: Context) -> None:
         go = gr.Button("Show", scale=0)
     said = gr.Markdown(EMPTY)
     with gr.Column(visible=False) as whole:
-        size = gr.Slider(25, 300, 100, step=25, label="Size of the picture (%)", info="It scrolls.")
+        size = gr.Slider(25, 300, 100, step=25, label="Size of the picture (%)", info="A large one scrolls.")
         # The picture is markup of ours, in which every name is escaped: `ui.plots.markup`.
         graph = gr.Markdown(sanitize_html=False, latex_delimiters=[])
         with gr.Row():

@@ -11,7 +11,7 @@ from ui.browser.downloads import uploads
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, filled, linked, table, when_opened
 from ui.browser.pictures import frame, picture
-from ui.browser.shared import empty_state, heading, warns
+from ui.browser.shared import beside, empty_state, heading, warns
 from ui.plots import timeline
 from ui.views import routers as view
 from ui.views import routing
@@ -129,7 +129,7 @@ def build(context: Context) -> None:
 def _card(tab: Tab, listed: gr.Dataframe) -> gr.State:
     """The card of one generation; gives the name of the one that is shown. It is kept apart from the box to
     type in: written into that, it would take away what somebody is typing."""
-    with gr.Row():
+    with beside():
         name = gr.Textbox(
             label="Generation", info="Empty: the one in production.", placeholder="router@3", max_lines=1
         )
