@@ -54,8 +54,9 @@ class Production:
         option = {"yes": ["--promote"], "no": ["--no-promote"]}.get(promote, [])
         for name, value in asked.items():
             option += [f"--{name}", f"{value}"]
-        told = call("retrain_router", "REGISTRY", promote=PROMOTE.get(promote), **asked)
-        code = program("from trainer import retrain_router", told.replace("'REGISTRY'", "registry"))
+        named = {"promote": PROMOTE.get(promote), **asked}
+        arguments = "".join(f", {name}={value!r}" for name, value in named.items())
+        code = program("from trainer import retrain_router", f"retrain_router(registry{arguments})")
         return said, command("retrain-router", *option), code
 
     def promote_generation(self, name: str, reason: str, request: gr.Request) -> str:
