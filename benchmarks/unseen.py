@@ -26,7 +26,7 @@ import random
 import shutil
 import time
 from collections import Counter, defaultdict
-from itertools import chain, zip_longest
+from itertools import chain, product, zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -36,14 +36,15 @@ from benchmarks.samples import sample
 from registry import Registry
 from registry.database import migrate
 from trainer import kinds
-from trainer.base_model import BaseModel
-from trainer.combining import final_states
+from trainer.base_model import BaseModel, default_first_layer
+from trainer.combining import deep_layers, pooled_states
 from trainer.data import Row, read_task
 from trainer.dataset_features import inputs
 from trainer.encoding import encode
 from trainer.moe import MoE
 from trainer.pipeline import ExpertSettings, adapt, add_task
 from trainer.solving import solve
+from trainer.visitors import LAST, MEAN
 
 TASKS = ("customer_reviews", "dailydialog_act", "qqp", "search_snippets", "snli")
 SCORES = ("accuracy", "macro F1")
@@ -199,14 +200,15 @@ def head_alone(base: BaseModel, few: Path, rows: list[Row]) -> list[str]:
     """The same of a head that is solved on the bare base model."""
     data = read_task(few, kinds.load_all("tasks"))
     kind, train = kinds.load("tasks", data.kind), data.split("train")
-    states = []
+    states, layers = [], deep_layers(base.layers, default_first_layer(base.layers))
     for each in (train, rows):
         encoding = encode(base, inputs(each), layers=(1,), max_length=ExpertSettings.max_length)
-        states.append(final_states(encoding, range(len(each)), {}))
-    solved = [solve(kind, states[0][:, pooling], train, data.labels) for pooling in (0, 1)]
-    pooling = min((0, 1), key=lambda one: solved[one].loss)
-    head = solved[pooling].head
-    given = kind.answers(head, head(states[1][:, pooling]), data.labels, inputs(rows))
+        states.append(pooled_states(encoding, range(len(each)), {}, layers))
+    readings = list(product(layers, (MEAN, LAST)))
+    solved = [solve(kind, states[0][layer][:, pooling], train, data.labels) for layer, pooling in readings]
+    best = min(range(len(solved)), key=lambda one: solved[one].loss)
+    (layer, pooling), head = readings[best], solved[best].head
+    given = kind.answers(head, head(states[1][layer][:, pooling]), data.labels, inputs(rows))
     return [one.label for one in given]
 
 

@@ -5,14 +5,16 @@ expert would run, and only from the first adapted layer on. A try is judged by t
 final states, each row left out in turn: nothing is learned by gradients, and nothing is random.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from trainer.adapters import tt_lora
+from trainer.blocks import Blocks, words
 from trainer.data import Row
 from trainer.encoding import EVALUATION_BATCH, Encoding, by_length
 from trainer.experts import Alone
@@ -20,10 +22,23 @@ from trainer.forms import Parts
 from trainer.layouts import Architecture, Layout, config_of, form_parts
 from trainer.progress import Progress
 from trainer.solving import Solution, solve
-from trainer.visitors import LAST, MEAN, pool
+from trainer.visitors import LAST, MEAN, Watching
 
 Update = Mapping[tuple[int, str], Parts]
 """What an expert's adapter runs with, by layer and name of the linear layer."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """An expert that may be combined.
+
+    Attributes:
+        update: of its adapter; head: the weight of its head, where it has one.
+    """
+
+    update: Update
+    head: Blocks | None
+
 
 GAIN = 0.05
 """Share of the loss by which one more expert, or another weight, has to make it smaller."""
@@ -43,12 +58,13 @@ class Try:
 
     Attributes:
         weights: by expert; none for the bare base model.
-        pooling: which of the pooled final states tells more.
+        reading: the layer whose entering states tell most, and which of them pooled.
+        solution: of a head that reads those, and then what the heads of the experts say.
         score: what the rows left out score, by the metric that counts.
     """
 
     weights: dict[str, float]
-    pooling: int
+    reading: tuple[int, int]
     solution: Solution
     score: float
 
@@ -63,7 +79,8 @@ class Search:
 
     Args:
         places: the rows to judge by, and `rows` what they say.
-        update: what an expert runs with, by its name.
+        parent: an expert, by its name.
+        first_layer: the first that experts change.
         budget: how many combinations may be tried.
     """
 
@@ -74,13 +91,15 @@ class Search:
         encoding: Encoding,
         places: Sequence[int],
         rows: Sequence[Row],
-        update: Callable[[str], Update],
+        parent: Callable[[str], Parent],
+        first_layer: int,
         budget: int,
         on_progress: Progress,
     ) -> None:
         self._kind, self._labels, self._encoding = kind, labels, encoding
-        self._places, self._rows, self._update = list(places), list(rows), update
+        self._places, self._rows, self._parent = list(places), list(rows), parent
         self._budget, self._on_progress = budget, on_progress
+        self._layers = deep_layers(encoding.base.layers, first_layer)
         self._tried: dict[tuple[tuple[str, float], ...], Try] = {}
 
     @property
@@ -108,19 +127,41 @@ class Search:
 
     def judge(self, weights: Mapping[str, float], update: Update) -> Try:
         """A combination as it became: `update` in place of the sum."""
-        states = final_states(self._encoding, self._places, update)
+        states = pooled_states(self._encoding, self._places, update, self._layers)
+        heard = [words(head, states) for head in self._heads(weights)]
         found = []
-        for pooling in (MEAN, LAST):
-            solution = solve(self._kind, states[:, pooling], self._rows, self._labels)
-            found.append(Try(dict(weights), pooling, solution, self._score(solution)))
+        for layer, pooling in product(self._layers, (MEAN, LAST)):
+            own = states[layer][:, pooling]
+            spoken = torch.cat(heard, 1) if heard else None
+            solution = solve(self._kind, own, self._rows, self._labels, spoken)
+            found.append(Try(dict(weights), (layer, pooling), solution, self._score(solution)))
         return min(found, key=lambda one: one.loss)
+
+    def head(self, found: Try) -> Blocks:
+        """What a try's head weighs, what it takes from the heads of the experts among it."""
+        weight, heads = found.solution.head.get_parameter("weight"), self._heads(found.weights)
+        own, *shares = weight.split([self._encoding.base.hidden, *map(_outputs, heads)], 1)
+        blocks = {found.reading: own}
+        for head, share in zip(heads, shares, strict=True):
+            for place, block in head.items() if share.any() else ():
+                blocks[place] = blocks.get(place, 0) + share @ block
+        return blocks
+
+    def _heads(self, weights: Iterable[str]) -> list[Blocks]:
+        """The heads of some experts, where they read what is looked at here."""
+        heads = [self._parent(name).head for name in weights]
+        return [
+            head for head in heads if head is not None and {layer for layer, _ in head} <= {*self._layers}
+        ]
 
     def _try(self, weights: dict[str, float]) -> Try | None:
         """None once as much was tried as may be."""
         known = self._tried.get(_key(weights))
         if known is not None or self.tried >= self._budget:
             return known
-        return self._judged(weights, add_up([self._update(name) for name in weights], [*weights.values()]))
+        return self._judged(
+            weights, add_up([self._parent(name).update for name in weights], [*weights.values()])
+        )
 
     def _judged(self, weights: dict[str, float], update: Update) -> Try:
         found = self._tried[_key(weights)] = self.judge(weights, update)
@@ -153,18 +194,26 @@ def add_up(updates: Sequence[Update], weights: Sequence[float]) -> Update:
     return found
 
 
+def deep_layers(layers: int, first_layer: int) -> tuple[int, ...]:
+    """The layers whose entering states are looked at, the last standing for the final states. What a few rows
+    are about is often plainer half-way up: there the model does not yet prepare the next word."""
+    return tuple(sorted({round(first_layer + (layers - first_layer) * share / 4) for share in range(1, 5)}))
+
+
 @torch.no_grad()
-def final_states(encoding: Encoding, places: Sequence[int], update: Update) -> Tensor:
-    """Pooled final states `(rows, 2, hidden)` of some rows, with an update at work."""
+def pooled_states(
+    encoding: Encoding, places: Sequence[int], update: Update, layers: Sequence[int]
+) -> dict[int, Tensor]:
+    """Pooled states `(rows, 2, hidden)` that enter some layers, of some rows, with an update at work."""
     from trainer.forms import low_rank
 
-    found: list[Tensor | None] = [None] * len(places)
+    found = torch.zeros(len(places), len(layers), 2, encoding.base.hidden)
     sizes = [encoding.sizes[place] for place in places]
     for own in by_length(sizes, EVALUATION_BATCH):
-        final, batch = encoding.final([places[one] for one in own], Alone(low_rank, update))
-        for one, states in zip(own, pool(final, batch.mask).cpu(), strict=True):
-            found[one] = states
-    return torch.stack([one for one in found if one is not None])
+        watching = Watching(layers, Alone(low_rank, update))
+        _, batch = encoding.final([places[one] for one in own], watching)
+        found[own] = watching.pooled(layers, batch.mask).float().cpu()
+    return dict(zip(layers, found.unbind(1), strict=True))
 
 
 def rounded(
@@ -208,6 +257,10 @@ def _further(weights: dict[str, float], ranked: Sequence[str]) -> Iterator[dict[
     for name, weight in weights.items():
         for factor in FACTORS:
             yield weights | {name: weight * factor}
+
+
+def _outputs(head: Blocks) -> int:
+    return len(next(iter(head.values())))
 
 
 def _key(weights: Mapping[str, float]) -> tuple[tuple[str, float], ...]:

@@ -159,12 +159,19 @@ class ExpertModule(nn.Module):
         """The adapters as they run: formed once, used by every token of the batch."""
         return Alone(form_of(self.architecture), self._parts())
 
-    def outputs(self, final: Tensor, batch: Batch, counts: Sequence[int]) -> Tensor:
-        """The head's outputs, a row for each input, from final states `(sequences, length, hidden)`; counts:
-        how many sequences each input is. Of a kind that writes: the surprise of each row's target."""
+    def outputs(
+        self, final: Tensor, batch: Batch, counts: Sequence[int], early: Mapping[int, Tensor] | None = None
+    ) -> Tensor:
+        """The head's outputs, a row for each input. Of a kind that writes: the surprise of each row's target.
+
+        Args:
+            final: states `(sequences, length, hidden)`; early: by layer, those that entered it, where the
+                head reads them. counts: how many sequences each input is.
+        """
         if self.kind.WRITES:
             return self._words.surprises(self.head, final, batch)
-        return by_input(self.head(pool(final, batch.mask)[:, self.architecture.pooling]), counts)
+        read = head_reads(self.architecture, pool(final, batch.mask), early or {}, batch.mask)
+        return by_input(self.head(read), counts)
 
     def pack(self, about: Mapping[str, Any]) -> bytes:
         """The frozen form: one safetensors file with cores, head, and what they are."""
@@ -189,8 +196,7 @@ _HEAD = "head."
 
 
 def _attribute(name: str) -> str:
-    # torch takes no dots in the names of parameters.
-    return name.replace(".", "/")
+    return name.replace(".", "/")  # torch takes no dots in the names of parameters.
 
 
 def _start(base: BaseModel, architecture: Architecture, seed: int) -> dict[str, Tensor]:
@@ -256,7 +262,7 @@ def head_reads(
     final: Tensor,
     early: Mapping[int, Tensor],
     mask: Tensor,
-    places: Sequence[int],
+    places: Sequence[int] | slice = slice(None),
 ) -> Tensor:
     """What the head of an expert reads of some sequences of a batch, `(places, inputs)`.
 

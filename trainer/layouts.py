@@ -38,8 +38,13 @@ class Architecture:
     labels: tuple[str, ...]
     task_config: dict[str, Any] = field(default_factory=dict, metadata={"unsaid": True})
     head_layers: tuple[int, ...] = field(default=(), metadata={"unsaid": True})
-    """The layers whose entering states the head reads, mean and last token of each, side by side; where there
-    are none, it reads the final states as `pooling` says."""
+    """The layers whose entering states the head reads, mean and last token of each, side by side, the number
+    of layers standing for the final states; where there are none, it reads those as `pooling` says."""
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether what the head reads is the same whoever answers: there are no adapters."""
+        return bool(self.head_layers) and not self.targets
 
     def head_inputs(self, hidden: int) -> int:
         """How many numbers the head reads, of states of that width."""

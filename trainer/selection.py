@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from registry import ConflictError, Expert, NotFoundError, Registry
 from registry.errors import InvalidSettingError
+from trainer import kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +109,20 @@ def _wanted(registry: Registry) -> Choice:
             "--expert"
         )
     return Choice(experts=[chosen[task] for task in sorted(chosen)], left_out=left_out)
+
+
+def combinable(parents: Sequence[Expert], *, named: bool) -> list[Expert]:
+    """Of experts that may be combined those whose updates add up to one that tensor trains can say.
+
+    Raises:
+        InvalidSettingError: one that was named is not among them, or none is.
+    """
+    form = kinds.load("adapters", "tt_lora").FORM
+    found = [one for one in parents if kinds.load("adapters", one.adapter).FORM == form]
+    if len(found) == len(parents) or (found and not named):
+        return found
+    other = next(one for one in parents if one not in found)
+    raise InvalidSettingError(
+        f"{other.name} is of the kind {other.adapter}, whose updates cannot be added to others: "
+        "name experts of tt_lora or lora with --expert"
+    )

@@ -3,6 +3,9 @@
 Its penalty, and how sharp the outputs are, is what makes the rows likeliest when each is left out. No row is
 really left out: from one eigendecomposition of the products of all rows follows, for any penalty, what every
 row would get from a head solved without it.
+
+What heads say that are there already may count more than the states do: of few rows a handful of numbers that
+are about something tells more than hundreds that may be.
 """
 
 from collections.abc import Sequence
@@ -14,11 +17,15 @@ from torch import Tensor, nn
 
 from trainer.data import Row
 
-PENALTIES = tuple(10 ** (power / 2) for power in range(-6, 7))
+PENALTIES = tuple(10.0**power for power in range(-3, 4))
 """Tried, as shares of the mean squared length of a row."""
 
-SHARPNESS = tuple(2 ** (power / 2) for power in range(14))
+SHARPNESS = tuple(2.0**power for power in range(7))
 """Tried: what all outputs are multiplied by."""
+
+
+VOICES = (0.0, 0.5, 2.0, 8.0)
+"""Tried: how much what other heads say counts, where all states together count 1."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +42,35 @@ class Solution:
     loss: float
 
 
-def solve(kind: ModuleType, states: Tensor, rows: Sequence[Row], labels: Sequence[str]) -> Solution:
-    """The head of a task kind for some rows, whose states are `(rows, inputs)`."""
-    head: nn.Module = kind.head(states.shape[1], labels).requires_grad_(False)
+def solve(
+    kind: ModuleType,
+    states: Tensor,
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    said: Tensor | None = None,
+) -> Solution:
+    """The head of a task kind for some rows, whose states are `(rows, inputs)`.
+
+    Args:
+        said: what other heads say of the rows, `(rows, words)`; the head reads it after the states.
+    """
+    said = states[:, :0] if said is None else said
+    head: nn.Module = kind.head(states.shape[1] + said.shape[1], labels).requires_grad_(False)
     kind.prepare(head, rows)
     targets = kind.targets(head, rows, labels)
     aims = kind.aims(targets, len(head.get_parameter("weight"))).double()
-    system = System.of(states, aims)
-    best: tuple[float, float, float, Tensor] | None = None
-    for penalty in PENALTIES:
-        left_out = system.left_out(penalty)
-        for sharpness in SHARPNESS:
-            outputs = (sharpness * left_out).float()
-            loss = kind.loss(outputs, targets).item()
-            if best is None or loss < best[0]:
-                best = loss, penalty, sharpness, outputs
+    best: tuple[float, System, float, float, Tensor] | None = None
+    for voice in VOICES if said.shape[1] else VOICES[:1]:
+        system = System.of(states, aims, said, voice)
+        for penalty in PENALTIES:
+            left_out = system.left_out(penalty)
+            for sharpness in SHARPNESS:
+                outputs = (sharpness * left_out).float()
+                loss = kind.loss(outputs, targets).item()
+                if best is None or loss < best[0]:
+                    best = loss, system, penalty, sharpness, outputs
     assert best is not None
-    loss, penalty, sharpness, outputs = best
+    loss, system, penalty, sharpness, outputs = best
     weight, bias = system.solve(penalty)
     head.get_parameter("weight").copy_(sharpness * weight)
     head.get_parameter("bias").copy_(sharpness * bias)
@@ -61,10 +80,11 @@ def solve(kind: ModuleType, states: Tensor, rows: Sequence[Row], labels: Sequenc
 
 @dataclass(frozen=True)
 class System:
-    """Standardised states of all rows and the eigenvectors of their products; aims less their mean."""
+    """States of all rows, then what other heads say of them, less their mean and times a factor, and the
+    eigenvectors of their products; aims less their mean."""
 
     centre: Tensor
-    scale: Tensor
+    factor: Tensor
     states: Tensor
     values: Tensor
     vectors: Tensor
@@ -72,18 +92,19 @@ class System:
     aims: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, aims: Tensor) -> "System":
-        """From states `(rows, inputs)` and aims `(rows, outputs)`."""
-        x = states.double()
+    def of(cls, states: Tensor, aims: Tensor, said: Tensor | None = None, voice: float = 0.0) -> "System":
+        """From states `(rows, inputs)`, aims `(rows, outputs)`, and what other heads say, `(rows, words)`,
+        which counts `voice` times as much as the states."""
+        said = states[:, :0] if said is None else said
+        x = torch.cat([states, said], 1).double()
         centre = x.mean(0)
         x = x - centre
-        # What hardly moves is no better known for being blown up.
-        deviation = x.square().mean(0).sqrt()
-        scale = deviation.clamp_min(1e-3 * deviation.mean().clamp_min(1e-9))
-        x = x / scale
+        loud = (voice * states.shape[1] / max(1, said.shape[1])) ** 0.5
+        factor = torch.cat([_factor(x[:, : states.shape[1]]), loud * _factor(x[:, states.shape[1] :])])
+        x = x * factor
         values, vectors = torch.linalg.eigh(x @ x.T)
         mean = aims.mean(0)
-        return cls(centre, scale, x, values.clamp_min(0.0), vectors, mean, aims - mean)
+        return cls(centre, factor, x, values.clamp_min(0.0), vectors, mean, aims - mean)
 
     def left_out(self, penalty: float) -> Tensor:
         """What each row gets from the solution without it."""
@@ -97,9 +118,18 @@ class System:
     def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
         """Weight `(outputs, inputs)` and bias for states as they come."""
         rows = self.vectors / (self.values + self.damping(penalty)) @ (self.vectors.T @ self.aims)
-        weight = (self.states.T @ rows).T / self.scale
+        weight = (self.states.T @ rows).T * self.factor
         return weight.float(), (self.mean - weight @ self.centre).float()
 
     def damping(self, penalty: float) -> float:
         """What is added to each eigenvalue."""
         return penalty * self.values.mean().clamp_min(1e-9).item()
+
+
+def _factor(x: Tensor) -> Tensor:
+    """What columns of mean 0 are multiplied by to be of deviation 1."""
+    if not x.shape[1]:
+        return x.new_ones(0)
+    # What hardly moves is no better known for being blown up.
+    deviation = x.square().mean(0).sqrt()
+    return 1 / deviation.clamp_min(1e-3 * deviation.mean().clamp_min(1e-9))

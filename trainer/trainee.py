@@ -12,7 +12,7 @@ from trainer.experts import ExpertModule
 from trainer.learner import Epoch, Learner, TrainingState, finite
 from trainer.settings import TrainingSettings
 from trainer.tokens import Batch
-from trainer.visitors import Visitor
+from trainer.visitors import Visitor, Watching
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def outputs(module: ExpertModule, encoding: Encoding, rows: Sequence[int]) -> Te
     """The expert's outputs for some rows, in their order, `(rows, ...)`, on the CPU.
 
     Args:
-        encoding: its features are those of the layers that the head reads, where it reads early ones.
+        encoding: its features are those of the layers that the head reads, where nothing acts on them.
     """
-    if module.architecture.head_layers:
+    if module.architecture.reads_features:
         with torch.no_grad():
             found_early: Tensor = module.head(
                 encoding.features[list(rows)].flatten(1).to(encoding.base.device)
@@ -90,10 +90,11 @@ def outputs(module: ExpertModule, encoding: Encoding, rows: Sequence[int]) -> Te
     sizes = [encoding.sizes[row] for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     with torch.no_grad():
-        visitor = module.visitor()
+        watching = Watching(module.architecture.head_layers, module.visitor())
         for places in by_length(sizes, EVALUATION_BATCH):
             own = [rows[place] for place in places]
-            answers = module.outputs(*encoding.final(own, visitor), encoding.counted(own)).cpu()
+            final, batch = encoding.final(own, watching)
+            answers = module.outputs(final, batch, encoding.counted(own), watching.states).cpu()
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer
     return torch.stack([one for one in found if one is not None])

@@ -38,6 +38,18 @@ class Taps(Visitor):
         return torch.stack([pool(self.states[layer], mask) for layer in layers], 1)
 
 
+class Watching(Taps):
+    """As `Taps`, while another visitor acts."""
+
+    def __init__(self, layers: Iterable[int], visitor: Visitor) -> None:
+        super().__init__(layers)
+        self.visitor = visitor
+
+    def adapt(self, layer: int, module: str, x: Tensor, output: Tensor) -> Tensor | None:
+        """What the other visitor makes of it."""
+        return self.visitor.adapt(layer, module, x, output)
+
+
 class Stop(Exception):
     """Ends a forward once the states wanted from it are known."""
 

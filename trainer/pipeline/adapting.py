@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from registry import Expert, Registry, combinations
-from registry.errors import InvalidSettingError
 from registry.names import check_task
 from trainer import kinds
-from trainer.adapters import tt_lora
 from trainer.base_model import BaseModel
-from trainer.combining import Search, Update, add_up, rounded, said
+from trainer.blocks import apart, give_head
+from trainer.combining import Parent, Search, Update, add_up, deep_layers, rounded, said
 from trainer.data import TaskData, task_name
 from trainer.encoding import Encoding
 from trainer.experts import ExpertModule, described, design
@@ -23,7 +22,7 @@ from trainer.pipeline.narrowing import likeliest
 from trainer.pipeline.plans import Plan
 from trainer.progress import Progress, silent
 from trainer.runs import Moment
-from trainer.selection import choose_parents
+from trainer.selection import choose_parents, combinable
 from trainer.settings import ExpertSettings, key
 from trainer.tasks import refuse_other_kind
 from trainer.thawing import fitting_base, thawed
@@ -34,6 +33,8 @@ machine, so that the same rows give the same expert."""
 FEWEST_TRIES, MOST_TRIES = 6, 100
 LARGEST_RANK = 16
 """Of the new expert, unless a person says otherwise; its parents' ranks added up where that is less."""
+EXACT = 1e-4
+"""Share of an update that rounding of numbers alone may lose."""
 DETAILS = ("tried", "left_out", "base_alone", "rank", "rounding_error")
 
 
@@ -125,7 +126,7 @@ def adapt_rows(
     """
     started = Moment.now()
     refuse_other_kind(registry, check_task(task), rows.kind)
-    parents = _combinable(choose_parents(registry, task, experts), named=experts is not None)
+    parents = combinable(choose_parents(registry, task, experts), named=experts is not None)
     base = fitting_base(registry, parents[0].base_model, base_model, device, on_progress)
     work = _Adapting(registry, base, task, rows, parents, rank, max_length, on_progress)
     there = registry.find_expert(task=task, dataset_sha256=work.plan.digest, settings_key=work.plan.key)
@@ -159,7 +160,7 @@ class _Adapting:
     ) -> None:
         self._registry, self._base, self._rank, self._on_progress = registry, base, rank, on_progress
         self._kind = kinds.load("tasks", rows.kind)
-        self._updates: dict[str, Update] = {}
+        self._loaded: dict[str, Parent] = {}
         content = rows.to_jsonl()
         plan = Plan(
             task=task,
@@ -178,6 +179,7 @@ class _Adapting:
             "rank": rank,
             "max_length": max_length,
             "tries": self._tries,
+            "layers": list(deep_layers(base.layers, plan.architecture.first_layer)),
         }
         digests = [one.sha256 for one in self._parents]
         facts = {**self._settings, "experts": digests}
@@ -187,11 +189,10 @@ class _Adapting:
         """Search, round what was found, and solve its head once more."""
         search = self._search()
         best = search.run([one.name for one in self._parents])
-        found = add_up([self._update(name) for name in best.weights], [*best.weights.values()])
+        found = add_up([self._parent(name).update for name in best.weights], [*best.weights.values()])
         module, lost = self._rounded(found)
         final = search.judge(best.weights, module.visitor().parts)
-        module.architecture = replace(module.architecture, pooling=final.pooling)
-        module.head = final.solution.head.to(self._base.device)
+        give_head(module, search.head(final), final.solution.head, self._base)
         metric = self._kind.METRIC
         details = {
             "tried": search.tried,
@@ -217,27 +218,33 @@ class _Adapting:
             self._encoding,
             places,
             rows.split("train"),
-            self._update,
+            self._parent,
+            self.plan.architecture.first_layer,
             self._tries,
             self._on_progress,
         )
 
-    def _update(self, name: str) -> Update:
-        """What an expert runs with; read once."""
-        if name not in self._updates:
-            expert = self._registry.expert(name)
-            self._updates[name] = thawed(self._registry, self._base, expert).visitor().parts
-        return self._updates[name]
+    def _parent(self, name: str) -> Parent:
+        """An expert that may be combined; read once."""
+        if name not in self._loaded:
+            module = thawed(self._registry, self._base, self._registry.expert(name))
+            weight = dict(module.head.named_parameters()).get("weight")
+            head = None if weight is None else apart(module.architecture, weight.cpu(), self._base.layers)
+            self._loaded[name] = Parent(module.visitor().parts, head)
+        return self._loaded[name]
 
     def _rounded(self, update: Update) -> tuple[ExpertModule, float]:
         """An update as an expert with tensor-train cores and a head that says nothing yet; what it loses."""
+        plan, sizes = self.plan, self._base.targets(self.plan.architecture.targets).values()
+        most = min(LARGEST_RANK if self._rank is None else self._rank, *map(min, sizes))
         whole = max([parts["a"].shape[-1] for parts in update.values()], default=1)
-        asked = min(whole, LARGEST_RANK if self._rank is None else self._rank)
-        plan = self.plan
-        architecture = replace(
-            plan.architecture, adapter_config={**plan.architecture.adapter_config, "rank": asked}
-        )
-        values, lost = rounded(architecture, layouts(self._base, architecture), update)
+        # Of a matrix that was no train before, the ranks between its modes may be larger than its own.
+        for rank in (min(whole, most), most):
+            config = {**plan.architecture.adapter_config, "rank": rank}
+            architecture = replace(plan.architecture, adapter_config=config)
+            values, lost = rounded(architecture, layouts(self._base, architecture), update)
+            if lost < EXACT:
+                break
         head = self._kind.head(self._base.hidden, plan.rows.labels).state_dict()
         frozen = values | {f"head.{name}": value for name, value in head.items()}
         module = ExpertModule(self._base, architecture, frozen=frozen)
@@ -249,22 +256,6 @@ def _told(registry: Registry, added: AddedTask) -> Adapted:
         added=added,
         combined_from=combinations.parts_of(registry, added.expert),
         details={name: added.expert.config["adapting"][name] for name in DETAILS},
-    )
-
-
-def _combinable(parents: Sequence[Expert], *, named: bool) -> list[Expert]:
-    """Those whose updates add up to one that tensor trains can say.
-
-    Raises:
-        InvalidSettingError: one that was named is not among them, or none is.
-    """
-    found = [one for one in parents if kinds.load("adapters", one.adapter).FORM == tt_lora.FORM]
-    if len(found) == len(parents) or (found and not named):
-        return found
-    other = next(one for one in parents if one not in found)
-    raise InvalidSettingError(
-        f"{other.name} is of the kind {other.adapter}, whose updates cannot be added to others: "
-        "name experts of tt_lora or lora with --expert"
     )
 
 

@@ -90,7 +90,7 @@ def _expert(
     encoding = encode(
         base,
         inputs(rows),
-        layers=module.architecture.head_layers or (1,),
+        layers=module.architecture.head_layers if module.architecture.reads_features else (1,),
         max_length=module.architecture.max_length,
         tokens=read_rows(base, module.architecture, rows),
         on_progress=on_progress,

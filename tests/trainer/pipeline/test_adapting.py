@@ -12,7 +12,7 @@ from registry.errors import DataRefusedError, InvalidSettingError, RegistryError
 from registry.lineage import COMBINED
 from tests.trainer.pipeline.steps import mood, refit, state
 from tests.trainer.samples import QUICK, mood_rows, texts, write
-from trainer import MoE, adapt, add_task
+from trainer import MoE, adapt, add_task, evaluate
 from trainer.base_model import BaseModel
 from trainer.combining import add_up, rounded
 from trainer.experts import described
@@ -52,6 +52,41 @@ def test_it_is_an_expert_like_any_other_and_names_its_parents(
     forced = moe.predict(asked, expert="again")
     right = sum(one.label == label for one, (_, label) in zip(forced, FEW, strict=True))
     assert right > 0.8 * len(FEW)
+
+
+def test_a_head_that_reads_a_layer_on_the_way_answers_in_a_batch_as_alone(
+    copy: Registry, tmp_path: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for task in () if base.is_decoder else ("mood", "question"):
+        add_task(copy, write(tmp_path, task), name=f"{task}-encoded", base_model=base, settings=QUICK)
+    experts = ["mood", "question"] if base.is_decoder else ["mood-encoded", "question-encoded"]
+    layer = base.layers - 1
+    monkeypatch.setattr("trainer.pipeline.adapting.deep_layers", lambda layers, first: (layer,))
+    monkeypatch.setattr("trainer.combining.deep_layers", lambda layers, first: (layer,))
+    found = few(copy, tmp_path, base, experts=experts)
+    assert described(found.expert).head_layers == (layer,)
+    fitted = refit(copy, experts=[*experts, "again"])
+    moe = MoE.load(copy, fitted.generation.name, base=base)
+    asked = [*texts("mood"), *texts("question")]
+    for expert in (None, "again"):
+        together = moe.predict(asked, expert=expert)
+        for text, one in zip(asked, together, strict=True):
+            alone = moe.predict([text], expert=expert)[0]
+            assert (one.expert, one.label) == (alone.expert, alone.label)
+            assert one.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+    assert evaluate(copy, "again@1", device="cpu").metrics == found.added.metrics["test"]
+
+
+def test_heads_of_its_parents_are_heard(
+    copy: Registry, tmp_path: Path, llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.combining.deep_layers", lambda layers, first: (layers,))
+    found = few(copy, tmp_path, llama, experts=["mood"])
+    assert found.combined_from == {"mood@1": 1.0}
+    head, own = (thawed(copy, llama, one).head.weight for one in (copy.expert("mood"), found.expert))
+    assert described(found.expert).head_layers == ()
+    [similar] = torch.cosine_similarity(own[:1] - own[1:], head[:1] - head[1:])
+    assert similar > 0.9
 
 
 def test_its_update_is_the_weighted_sum_of_its_parents(
