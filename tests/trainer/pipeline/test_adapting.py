@@ -14,11 +14,18 @@ from tests.trainer.pipeline.steps import mood, refit, state
 from tests.trainer.samples import QUICK, mood_rows, texts, write
 from trainer import MoE, adapt, add_task, evaluate
 from trainer.base_model import BaseModel
-from trainer.combining import add_up, rounded
-from trainer.experts import described
+from trainer.blocks import apart, give_head, words
+from trainer.combining import Parent, Search, add_up, deep_layers, pooled_states, rounded
+from trainer.encoding import encode
+from trainer.experts import Alone, described
+from trainer.few_rows import read_few
+from trainer.forms import low_rank
 from trainer.layouts import layouts
 from trainer.pipeline import Adapted
+from trainer.progress import silent
+from trainer.tasks import classification
 from trainer.thawing import thawed
+from trainer.visitors import Watching
 
 FEW = [(f"{text} So it was.", label) for text, label in mood_rows()[::2]]
 
@@ -77,16 +84,34 @@ def test_a_head_that_reads_a_layer_on_the_way_answers_in_a_batch_as_alone(
     assert evaluate(copy, "again@1", device="cpu").metrics == found.added.metrics["test"]
 
 
-def test_heads_of_its_parents_are_heard(
+def test_a_head_that_hears_its_parents_says_the_same_without_them(
     copy: Registry, tmp_path: Path, llama: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.combining.deep_layers", lambda layers, first: (layers,))
-    found = few(copy, tmp_path, llama, experts=["mood"])
-    assert found.combined_from == {"mood@1": 1.0}
-    head, own = (thawed(copy, llama, one).head.weight for one in (copy.expert("mood"), found.expert))
-    assert described(found.expert).head_layers == ()
-    [similar] = torch.cosine_similarity(own[:1] - own[1:], head[:1] - head[1:])
-    assert similar > 0.9
+    monkeypatch.setattr("trainer.solving.VOICES", (2.0,))
+    names, rows = ("mood@1", "question@1"), read_few(write(tmp_path, "mood", rows=FEW)).rows
+    modules = {name: thawed(copy, llama, copy.expert(name)) for name in names}
+    parents = {
+        name: Parent(each.visitor().parts, apart(each.architecture, each.head.weight, llama.layers))
+        for name, each in modules.items()
+    }
+    encoding = encode(llama, [row.input for row in rows], layers=(1,), max_length=32, resume_at=1)
+    places, layers = range(len(rows)), deep_layers(llama.layers, 1)
+    search = Search(
+        classification, ("bad", "good"), encoding, places, rows, parents.__getitem__, 1, 8, silent
+    )
+    update = add_up([one.update for one in parents.values()], [1.0, 0.5])
+    found = search.judge(dict(zip(names, (1.0, 0.5), strict=True)), update)
+    states = pooled_states(encoding, places, update, layers)
+    layer, pooling = found.reading
+    heard = [words(one.head, states) for one in parents.values()]
+    wanted = found.solution.head(torch.cat([states[layer][:, pooling], *heard], 1))
+    module = modules["mood@1"]
+    give_head(module, search.head(found), found.solution.head, llama)
+    assert {layer, llama.layers} == {*(module.architecture.head_layers or (llama.layers,))}
+    watching = Watching(module.architecture.head_layers, Alone(low_rank, update))
+    final, batch = encoding.final(places, watching)
+    said = module.outputs(final, batch, [1] * len(rows), watching.states)
+    assert torch.allclose(said, wanted, atol=1e-3)
 
 
 def test_its_update_is_the_weighted_sum_of_its_parents(
