@@ -162,12 +162,9 @@ class ExpertModule(nn.Module):
     def outputs(
         self, final: Tensor, batch: Batch, counts: Sequence[int], early: Mapping[int, Tensor] | None = None
     ) -> Tensor:
-        """The head's outputs, a row for each input. Of a kind that writes: the surprise of each row's target.
-
-        Args:
-            final: states `(sequences, length, hidden)`; early: by layer, those that entered it, where the
-                head reads them. counts: how many sequences each input is.
-        """
+        """The head's outputs, a row for each input, from final states `(sequences, length, hidden)`; counts:
+        how many sequences each input is; early: by layer, the states that entered it, where the head reads
+        them. Of a kind that writes: the surprise of each row's target."""
         if self.kind.WRITES:
             return self._words.surprises(self.head, final, batch)
         read = head_reads(self.architecture, pool(final, batch.mask), early or {}, batch.mask)

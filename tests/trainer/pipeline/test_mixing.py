@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.mixtures import publish_untrained
 from registry import NotFoundError, Registry
 from registry.errors import ConflictError, DataRefusedError, InvalidSettingError
 from tests.trainer.pipeline.steps import Stopped, refit, state, stop_at
-from tests.trainer.pools import publish
+from tests.trainer.pools import DESIGN, publish
 from tests.trainer.samples import QUICK, TASKS, write
 from tests.trainer.tasks.samples import FILES
 from trainer import Decoding, MixtureSettings, MoE, add_task, evaluate, train_mixture
 from trainer.base_model import BaseModel
+from trainer.experts import design
 from trainer.pipeline import TrainedMixture
 from trainer.pipeline.looking import decisions
 from trainer.thawing import fetched
@@ -342,6 +344,15 @@ def test_experts_of_other_base_models_and_heads_alone_do_not_mix(
     add_task(registry, write(tmp_path, "pairs"), base_model=llama, settings=replace(QUICK, adapter="probe"))
     with pytest.raises(InvalidSettingError, match=r"pairs@1 is a head alone \(kind probe\)"):
         mix(registry, corpus, llama, "say", "pairs")
+
+
+def test_an_expert_whose_head_reads_layers_on_the_way_does_not_mix(
+    registry: Registry, llama: BaseModel, corpus: Path
+) -> None:
+    architecture = replace(design(llama, labels=("no", "yes"), **DESIGN), head_layers=(2,))
+    publish_untrained(registry, llama, "deep", architecture, 0, spread=0.1)
+    with pytest.raises(InvalidSettingError, match=r"the head of deep@1 reads layers on the way, which a"):
+        mix(registry, corpus, llama, "say", "deep")
 
 
 def test_an_encoder_learns_labels_and_no_words(tmp_path: Path, bert: BaseModel) -> None:
