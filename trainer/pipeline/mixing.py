@@ -64,8 +64,8 @@ def train_mixture(
         DataRefusedError: the rows cannot be taken as they are, or no expert can learn from them.
         NotFoundError: an unknown expert, column or file.
         ConflictError: experts of different base models, or two versions of one task.
-        InvalidSettingError: fewer than two experts, one that is a head alone or whose head reads layers on the way,
-            templates that differ, rows that are to be written on an encoder.
+        InvalidSettingError: fewer than two experts, one that is a head alone or whose head reads layers on
+            the way, templates that differ, rows that are to be written on an encoder.
     """
     chosen = choose_several(registry, experts)
     rows = read_corpus(data, chosen, text=text, text_pair=text_pair, label=label)
