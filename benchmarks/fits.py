@@ -28,6 +28,7 @@ from registry import Registry
 from trainer import familiarity, kinds
 from trainer.base_model import BaseModel
 from trainer.dataset_features import inputs
+from trainer.fit_limits import COVERAGE
 from trainer.inputs import words
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import pool_reading
@@ -62,7 +63,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     made.add_argument("--sizes", type=int, nargs="*", default=[10, 30, 100], help="tasks that are known")
     made.add_argument("--draws", type=int, default=6, help="pools of each size and half [default: 6]")
     made.add_argument("--held-out", type=int, default=5, help="tasks held out of each pool [default: 5]")
-    made.add_argument("--coverage", type=float, default=familiarity.COVERAGE, help="[default: 0.98]")
+    made.add_argument("--coverage", type=float, default=COVERAGE, help="[default: 0.98]")
     made.add_argument("--rows", type=int, default=400, help="rows of a task [default: 400]")
     made.add_argument("--tasks", type=int, default=230, help="real tasks to have [default: 230]")
     made.add_argument("--data", type=Path, help="folder of real rows, to make the home from")
