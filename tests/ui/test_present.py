@@ -84,6 +84,7 @@ def test_a_prediction_names_the_runners_up(capsys: pytest.CaptureFixture[str]) -
         cut=False,
         reason=None,
         mixed={},
+        base_model=None,
     )
     present.echo_prediction(prediction)
     assert capsys.readouterr().out.splitlines() == [
