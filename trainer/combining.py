@@ -40,7 +40,7 @@ class Parent:
     head: Blocks | None
 
 
-GAIN = 0.05
+GAIN = 0.2
 """Share of the loss by which one more expert, or another weight, has to make it smaller."""
 MOST = 3
 """Experts in one combination."""
