@@ -165,7 +165,8 @@ def run(
 
 
 def draw(path: Path, count: int, target: Path, seed: int, *, in_turn: bool = False) -> Path:
-    """A file with so many rows, drawn at random, or label by label in turn."""
+    """A file with so many rows, drawn at random, or label by label in turn. A row whose label no other has, which
+    the product refuses, gives way to the next one drawn."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *body = csv.reader(file)
     random.Random(seed).shuffle(body)
@@ -175,9 +176,17 @@ def draw(path: Path, count: int, target: Path, seed: int, *, in_turn: bool = Fal
             by_label[row[header.index("label")]].append(row)
         turns = chain.from_iterable(zip_longest(*(by_label[label] for label in sorted(by_label))))
         body = [row for row in turns if row is not None]
+    rows, rest, place = body[:count], body[count:], header.index("label")
+    while rest:
+        counts = Counter(row[place] for row in rows)
+        alone = [row for row in rows if counts[row[place]] == 1]
+        if not alone:
+            break
+        rows = [row for row in rows if row not in alone] + rest[: len(alone)]
+        rest = rest[len(alone) :]
     target.parent.mkdir(parents=True)
     with target.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *body[:count]])
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
     return target
 
 
