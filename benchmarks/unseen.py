@@ -165,8 +165,8 @@ def run(
 
 
 def draw(path: Path, count: int, target: Path, seed: int, *, in_turn: bool = False) -> Path:
-    """A file with so many rows, drawn at random, or label by label in turn. A row whose label no other has, which
-    the product refuses, gives way to the next one drawn."""
+    """A file with so many rows, drawn at random, or label by label in turn. A row whose label no other has,
+    which the product refuses, gives way to the next one drawn."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *body = csv.reader(file)
     random.Random(seed).shuffle(body)
