@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from registry.errors import InvalidSettingError
-from trainer.settings import TrainingSettings, default_epochs
+from trainer.settings import TrainingSettings, check_counts, check_rates, check_seed, default_epochs
 
 SHARED, PER_LAYER = "shared", "per-layer"
 GATES = (SHARED, PER_LAYER)
@@ -43,18 +43,11 @@ class MixtureSettings:
                 f"top-k {self.top_k} is too small: of one expert in a token the weight is 1, and the gate "
                 "has nothing to learn from; choose 2 or more"
             )
-        for name in ("epochs", "batch_size", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
-        for name in ("gate_learning_rate", "learning_rate", "head_learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
+        check_counts(self, "epochs", "batch_size", "patience")
+        check_rates(self, "gate_learning_rate", "learning_rate", "head_learning_rate")
         if not 0 <= self.balance < float("inf"):
             raise InvalidSettingError(f"balance {self.balance} must be a finite number, 0 or more")
-        if not 0 <= self.seed < 2**31:
-            raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+        check_seed(self.seed)
 
     def training(self, rows: int) -> TrainingSettings:
         """Settled for a number of training rows."""

@@ -13,6 +13,28 @@ from trainer.shapes import config_from
 from trainer.templates import Template
 
 
+def check_counts(settings: object, *names: str) -> None:
+    """Refuse fields below 1; None is left open."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
+
+
+def check_rates(settings: object, *names: str) -> None:
+    """Refuse fields that are not finite numbers above 0; None is left open."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what not every generator of random numbers takes."""
+    if not 0 <= seed < 2**31:
+        raise InvalidSettingError(f"seed {seed} must be from 0 to {2**31 - 1}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """How an expert is trained."""
@@ -65,16 +87,9 @@ class ExpertSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no training could use."""
-        for name in ("rank", "epochs", "batch_size", "max_length", "patience", "max_target"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} is too small: choose 1 or more")
-        for name in ("learning_rate", "head_learning_rate", "alpha"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InvalidSettingError(f"{name.replace('_', ' ')} {value} must be a finite number above 0")
-        if not 0 <= self.seed < 2**31:
-            raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+        check_counts(self, "rank", "epochs", "batch_size", "max_length", "patience", "max_target")
+        check_rates(self, "learning_rate", "head_learning_rate", "alpha")
+        check_seed(self.seed)
         if self.template is not None:
             Template.of(self.template)
 

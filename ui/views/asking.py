@@ -29,6 +29,19 @@ class Manner:
     top_k: int | None = None
     writing: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def said(
+        cls,
+        generation: str | None,
+        expert: str | None,
+        fallback: str | None,
+        top_k: int | None,
+        **writing: Any,
+    ) -> "Manner":
+        """From a call; of how answers are written, what is None was not said."""
+        chosen = {name: value for name, value in writing.items() if value is not None}
+        return cls(generation=generation, expert=expert, fallback=fallback, top_k=top_k, writing=chosen)
+
     @property
     def policy(self) -> dict[str, Any]:
         """What is said of who answers together, and where no expert fits."""

@@ -72,13 +72,8 @@ class Tab:
     ) -> dict[str, Any]:
         """Answer a text: by a generation's router (by default production's), or by an expert. `temperature`
         to `max_new_tokens` say how an answer is written, `choices` what there is to choose from."""
-        manner = asking.Manner(
-            generation=generation,
-            expert=expert,
-            fallback=fallback,
-            top_k=top_k,
-            writing=_given(temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens),
-        )
+        writing = {"temperature": temperature, "top_p": top_p, "seed": seed, "max_new_tokens": max_new_tokens}
+        manner = asking.Manner.said(generation, expert, fallback, top_k, **writing)
         return answer(self.context, view.checked(text, text_pair, choices or ()), manner)
 
     def list_pools(self) -> list[dict[str, Any]]:
@@ -100,10 +95,8 @@ class Tab:
         max_new_tokens: int | None = None,
     ) -> list[dict[str, Any]]:
         """Answer every row of a file; `options` may name a generation or an expert, and say how."""
-        writing = _given(temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
-        manner = asking.Manner(
-            generation=generation, expert=expert, fallback=fallback, top_k=top_k, writing=writing
-        )
+        writing = {"temperature": temperature, "top_p": top_p, "seed": seed, "max_new_tokens": max_new_tokens}
+        manner = asking.Manner.said(generation, expert, fallback, top_k, **writing)
         return answer_file(self.context, file, manner)
 
 
@@ -150,8 +143,3 @@ def build(context: Context) -> None:
     endpoint("predict", tab.predict)
     endpoint("list_pools", tab.list_pools)
     answer_table.build(context, form)
-
-
-def _given(**writing: Any) -> dict[str, Any]:
-    """What was said of how answers are written."""
-    return {name: value for name, value in writing.items() if value is not None}
