@@ -14,6 +14,9 @@ from registry.disk import private_folder, storage_errors
 
 FOLDER = "workers"
 
+LEASE = 60.0
+"""Seconds after which a worker that does not renew its claim loses it, unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -10,14 +10,11 @@ from contextlib import suppress
 
 from registry import Registry
 from registry.errors import FencedError, StorageError
-from registry.owners import Claim
+from registry.owners import LEASE, Claim
 from registry.queue import WAITING
 from registry.records import Job
 from trainer import kinds
 from trainer.executors import Running
-
-LEASE = 60.0
-"""Seconds after which a worker that does not renew its claim loses it."""
 
 LOOK = 0.25
 """Seconds between two looks at the job and its attempt."""
@@ -33,7 +30,7 @@ class Worker:
 
     Args:
         executor: an executor kind.
-        lease: seconds, see LEASE.
+        lease: seconds after which its claim is lost when it is not renewed.
         on_look: called with the job every LOOK seconds while its attempt runs, and once when that has ended.
         on_trouble: called with a sentence when the database cannot be used for a moment; `run` goes on.
 

@@ -11,7 +11,7 @@ from trainer.data import read_task, task_name
 from trainer.jobs import enqueue_version, given, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
-from trainer.tasks import check_settings, refuse_other_kind, refuse_unsolvable
+from trainer.tasks import check_settings, refuse_other_kind
 
 
 def submit(
@@ -37,8 +37,6 @@ def submit(
     kinds.check("adapters", chosen.adapter)
     rows = read_task(data, kinds.load_all("tasks"), **columns)
     check_settings(rows, chosen)
-    if chosen.instant:
-        refuse_unsolvable(rows.kind)
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
     params = {"base_model": whole(base_model), "settings": dict(settings or {}), "device": device}

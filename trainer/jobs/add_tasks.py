@@ -10,7 +10,7 @@ from trainer import kinds
 from trainer.jobs import describe, restore, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
-from trainer.tasks import check_settings, read_tasks, refuse_other_kind, refuse_unsolvable
+from trainer.tasks import check_settings, read_tasks, refuse_other_kind
 
 
 def submit(
@@ -38,8 +38,6 @@ def submit(
     for task, rows in asked:
         refuse_other_kind(registry, task, rows.kind)
         check_settings(rows, chosen)
-        if chosen.instant:
-            refuse_unsolvable(rows.kind)
     described = [(task, *describe(rows)) for task, rows in asked]
     params = {
         "tasks": [{"task": task, "rows": rows} for task, rows, _ in described],

@@ -14,7 +14,7 @@ from trainer.pipeline.making import Making
 from trainer.pipeline.plans import TrainingPlan
 from trainer.progress import Labelled, Progress, silent
 from trainer.settings import ExpertSettings
-from trainer.tasks import read_tasks, refuse_other_kind, refuse_unsolvable
+from trainer.tasks import check_settings, read_tasks, refuse_other_kind
 from trainer.training import train_together
 
 
@@ -157,8 +157,7 @@ def add_all(
     settings = settings or ExpertSettings()
     for task, rows in asked:
         refuse_other_kind(registry, check_task(task), rows.kind)
-        if settings.instant:
-            refuse_unsolvable(rows.kind)
+        check_settings(rows, settings)
     if not isinstance(base_model, BaseModel):
         base_model = BaseModel.load(base_model, device=device, on_progress=on_progress)
     plans = [TrainingPlan.settle(task, rows, base_model, settings) for task, rows in asked]

@@ -125,11 +125,13 @@ def refuse_unsolvable(kind: str) -> None:
 
 
 def check_settings(rows: TaskData, settings: ExpertSettings) -> dict[str, Any]:
-    """What the kind of some rows is shaped by; see `configure`.
+    """What the kind of some rows is shaped by, see `configure`, if it can be had as these settings say.
 
     Raises:
         InvalidSettingError: settings that do not fit them.
     """
+    if settings.instant:
+        refuse_unsolvable(rows.kind)
     config: dict[str, Any] = kinds.load("tasks", rows.kind).configure(settings, tuple(rows.rows[0].values))
     return config
 

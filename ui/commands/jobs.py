@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry.owners import LEASE
 from ui.group import Finite, RegistryGroup, Session, common_options, pass_session
 from ui.views.jobs import job_json, made, summary
 
@@ -170,7 +171,7 @@ def logs(session: Session, number: int) -> None:
 @click.option(
     "--lease",
     type=Finite(min=1),
-    default=60.0,
+    default=LEASE,
     show_default=True,
     help="Seconds after which a worker that does not answer loses its job to another.",
 )

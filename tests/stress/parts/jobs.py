@@ -158,10 +158,12 @@ class Crowd:
         return [child for worker in self.workers for child in children(worker.pid)]
 
     def close(self) -> None:
-        """Ends the workers; what they had started ends with them."""
+        """Ends the workers; what they had started ends with them, or here if it is frozen and cannot see."""
         for worker in self.workers:
             worker.kill()
             worker.wait()
+        for process in tuple(self.frozen):
+            hit(process, signal.SIGKILL)
         self._log.close()
 
 
