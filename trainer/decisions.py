@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from registry import Expert
 from trainer.familiarity import Fit
-from trainer.mixes import Mix, Policy
+from trainer.inputs import Input
+from trainer.mixes import BARE, Mix, Policy
 from trainer.routers import Features, Routing
 from trainer.takers import Takers
 
@@ -51,6 +52,7 @@ class Decision:
         slots: of the expert with the largest weight that can take it, whether it answers or not; margins,
             weights: as the router gave them.
         scores: how strange each is; None where the generation cannot tell.
+        reasons: why no expert can take each; None where some can, and the scores say whether one fits.
     """
 
     mixes: list[Mix]
@@ -58,6 +60,7 @@ class Decision:
     margins: list[float]
     weights: list[Weights]
     scores: list[float] | None
+    reasons: list[str] | None = None
 
 
 class Decider:
@@ -97,6 +100,17 @@ class Decider:
             margins=routing.margin[:, 0].tolist(),
             weights=[Weights(self._tasks, row) for row in routing.weights[:, 0].numpy(force=True)],
             scores=given,
+        )
+
+    def leave(self, asked: Sequence[Input]) -> Decision:
+        """Leave inputs that no expert can take to the base model: there is nothing to weigh."""
+        return Decision(
+            mixes=[BARE] * len(asked),
+            slots=[0] * len(asked),
+            margins=[0.0] * len(asked),
+            weights=[Weights(self._tasks, np.zeros(len(self._tasks), np.float32)) for _ in asked],
+            scores=None,
+            reasons=[self.takers.reason(one) for one in asked],
         )
 
     @property

@@ -146,7 +146,7 @@ class MoE:
             top_k: experts that answer together, by the router's weights; 1 asks the best one, whether it fits
                 or not.
             fallback: where no expert fits, `abstain` (so it is without `top_k`), `top-k`: several do, or
-                `base`: the base model writes an answer by itself.
+                `base`: the base model writes an answer by itself, also where none can take the input.
             decoding: how the answers are written of experts that write.
             total: how many texts there are, if known, for who watches.
 
@@ -154,9 +154,10 @@ class MoE:
             NotFoundError: the expert is not in the pool.
             DamagedError: at the first text that is sent to an expert whose bytes are not what they were; the
                 texts before it have been answered.
-            InvalidSettingError: no expert, or not the one named, can take an input; memory does not suffice
-                for a single one; `top_k` or `fallback` is unknown, or asked of an expert that is named or of
-                a generation that weighs all of them for each token; the base model cannot write.
+            InvalidSettingError: no expert, or not the one named, can take an input, unless `base` is the
+                fallback; memory does not suffice for a single one; `top_k` or `fallback` is unknown, or asked
+                of an expert that is named or of a generation that weighs all of them for each token; the
+                base model cannot write.
         """
         policy = Policy.of(top_k, fallback)
         forced = None if self.generation is not None and expert is None else self._slot(expert)
@@ -180,7 +181,7 @@ class MoE:
         done, halving = 0, Halving()
         for window in windows(texts, WINDOW):
             inputs = [Input.of(one) for one in window]
-            for one in inputs:
+            for one in inputs if not policy.bare else ():
                 self._decider.takers.check(one, forced)
             limit = self.design.max_length if forced is None else self._limit(Mix.alone(forced))
             asked = Asked.read(self.base, inputs, limit)
@@ -231,6 +232,9 @@ class MoE:
         if forced is not None:
             answered = self._chosen(asked, [Mix.alone(forced)] * len(asked), decoding)
             return told(asked, answered, self.base.record.name, None, None, None)
+        left = [row for row, one in enumerate(asked) if policy.bare and not self._takes(one)]
+        if left:
+            return self._leave(asked, left, policy, decoding)
         batch, cache = self._batch(asked), self._writers.cache(policy)
         with Loan(self.bank) as loan:
             decision, final = self._pass.run(loan, batch, asked, policy, cache)
@@ -250,6 +254,23 @@ class MoE:
         for row, answer in zip(again, repeated, strict=True):
             answered[row] = answer
         return told(asked, answered, self.base.record.name, decision, self.generation, self.fit)
+
+    def _takes(self, asked: Asked) -> bool:
+        return self._decider.takers.takes(asked.input)
+
+    def _leave(
+        self, asked: Sequence[Asked], rows: Sequence[int], policy: Policy, decoding: Decoding
+    ) -> list[Prediction | DamagedError]:
+        """Some rows, which no expert can take, answered by the base model, and the others as ever."""
+        own, others = [asked[row] for row in rows], [row for row in range(len(asked)) if row not in rows]
+        decision = self._decider.leave(inputs_of(own))
+        answered = self._chosen(own, decision.mixes, decoding)
+        told_of = told(own, answered, self.base.record.name, decision, self.generation, self.fit)
+        found = dict(zip(rows, told_of, strict=True))
+        if others:
+            rest = self._answer([asked[row] for row in others], None, policy, decoding)
+            found |= zip(others, rest, strict=True)
+        return [found[row] for row in range(len(asked))]
 
     def _otherwise(self, asked: Asked, mix: Mix) -> bool:
         return asked.size > self._limit(mix) or self._writers.begins_anew(mix, asked.input)

@@ -123,12 +123,18 @@ def told(
                 index=answer.index,
                 score=score,
                 threshold=None if score is None or fit is None else fit.threshold,
-                reason=None if score is None or fit is None else fit.reason(score),
+                reason=_reason(row, score, decision, fit),
                 mixed=dict(zip(names, given.weights, strict=True)) if len(names) > 1 else {},
                 base_model=base_model if given.answer is not None and first is None else None,
             )
         )
     return found
+
+
+def _reason(row: int, score: float | None, decision: Decision | None, fit: Fit | None) -> str | None:
+    if decision is not None and decision.reasons is not None:
+        return decision.reasons[row]
+    return None if score is None or fit is None else fit.reason(score)
 
 
 def largest(weights: Mapping[str, float], count: int) -> dict[str, float]:

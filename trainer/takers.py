@@ -21,10 +21,20 @@ class Takers:
             [bool(kinds.load("tasks", expert.kind).CHOICES) for expert in experts], dtype=torch.bool
         )
 
+    def takes(self, asked: Input, slot: int | None = None) -> bool:
+        """Whether the expert of a slot (None: any expert) can take an input."""
+        own = self._choices if slot is None else self._choices[slot]
+        return bool((own == bool(asked.choices)).any())
+
+    @staticmethod
+    def reason(asked: Input) -> str:
+        """Why no expert fits an input that none can take."""
+        what = "choices" if asked.choices else "a text without choices"
+        return f"no expert fits: none of this pool takes {what}"
+
     def check(self, asked: Input, slot: int | None = None) -> None:
         """Raises InvalidSettingError if the expert of a slot (None: every expert) cannot take an input."""
-        own = self._choices if slot is None else self._choices[slot]
-        if (own == bool(asked.choices)).any():
+        if self.takes(asked, slot):
             return
         who = "no expert of this pool takes" if slot is None else f"{self._experts[slot].name} does not take"
         what = (

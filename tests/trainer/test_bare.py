@@ -160,6 +160,49 @@ def test_without_a_wish_it_writes_up_to_its_limit(
     assert any(one.cut for one in found)
 
 
+@pytest.mark.parametrize("template", [None, CHAT], ids=["plain", "chat"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=[*WAYS])
+def test_what_no_expert_can_take_is_left_to_the_base_model(
+    made: Made,
+    registry: Registry,
+    tiny_llama_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: dict[str, str],
+    template: str | None,
+) -> None:
+    """Choices where nobody chooses; texts without, also in pairs, where everybody does."""
+    chatting(made.base, monkeypatch, template)
+    texts_alone: list[Given] = [*STRANGE, *texts("pairs")[:2]]
+    how = {"router": "closed_form", "coverage": 0.5, "promote": False, **way}
+    name = made.base.record.name
+    for experts, taken, left, kind in (
+        (["mood", "pairs"], texts_alone, CHOOSING, "choices"),
+        (["multiple_choice"], CHOOSING, texts_alone, "a text without choices"),
+    ):
+        fitted = retrain_router(registry, experts=experts, **how).generation
+        moe = MoE.load(registry, fitted.name, base=made.base)
+        for fallback in (None, "abstain", "top-k"):
+            with pytest.raises(InvalidSettingError, match=f"no expert of this pool takes {kind}"):
+                moe.predict(left, fallback=fallback)
+        mixed = [one for pair in zip(taken, left, strict=False) for one in pair]
+        short = Decoding(max_new_tokens=6)
+        found = moe.predict(mixed, fallback="base", decoding=short)
+        assert all(map(close, found[::2], moe.predict(mixed[::2], fallback="base", decoding=short)))
+        for given, one in zip(mixed[1::2], found[1::2], strict=True):
+            words = Input.of(given).words
+            if template is not None:
+                chat = [{"role": "user", "content": words}]
+                words = made.base.tokenizer.apply_chat_template(
+                    chat, tokenize=False, add_generation_prompt=True
+                )
+            said = generated(made.base, tiny_llama_folder, made.base.pieces(words), 6)
+            assert (one.label, one.cut) == said
+            assert (one.expert, one.task, one.base_model, one.generation) == (None, None, name, fitted.name)
+            assert one.reason == f"no expert fits: none of this pool takes {kind}"
+            assert (one.score, one.threshold, one.margin) == (None, None, 0.0)
+            assert dict(one.weights) == dict.fromkeys(experts, 0.0)
+
+
 def test_the_order_of_choices_says_nothing(made: Made, registry: Registry) -> None:
     moe = MoE.load(registry, 1, base=made.base)
     turned = [replace(one, choices=one.choices[::-1]) for one in CHOOSING]

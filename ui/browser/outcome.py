@@ -53,7 +53,7 @@ class Outcome:
             gr.Textbox(written or "", visible=written is not None),
             gr.Label(answer["probabilities"] or None, visible=bool(answer["probabilities"])),
         ]
-        if not answer["generation"]:
+        if not answer["generation"] or not any(answer["weights"].values()):
             return [*shown, picture(None)]
         bars = view.top(answer["weights"]), answer["task"]
         return [*shown, picture(weights.weights(*bars), weights.said(*bars))]

@@ -138,6 +138,8 @@ def _chosen(given: Mapping[str, Any]) -> str:
     """How it came to be asked."""
     if given["generation"] is None:
         return "It was asked by name; nothing was routed."
+    if not any(given["weights"].values()):
+        return f"{given['generation']} has no expert to weigh."
     if given["expert"] is None or given["mixed"]:
         nearest = [f"{task} {weight:.1%}" for task, weight in list(given["weights"].items())[:3]]
         return f"{given['generation']} weighs the experts: {', '.join(nearest)}."
