@@ -15,9 +15,10 @@ class Node:
     """One thing in a lineage."""
 
     id: str
-    """Such as `sst2@3`, `sst2/data@2`, `run 7`, `router@12`, `router@production`, or a fingerprint."""
+    """Such as `sst2@3`, `sst2/data@2`, `run 7`, `run 7/corpus`, `router@12`, `router@production`, or a
+    fingerprint."""
     kind: str
-    """`expert`, `dataset`, `run`, `base_model`, `generation` or `alias`."""
+    """`expert`, `dataset`, `corpus`, `run`, `base_model`, `generation` or `alias`."""
     label: str
     """What people read in place of the id."""
     note: str

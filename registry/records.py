@@ -76,8 +76,10 @@ class RunFacts:
     """What is known of one training run when it ends."""
 
     kind: str
-    """`expert` or `router`."""
+    """`expert`, `router` or `mixture`."""
     settings: dict[str, Any]
+    """Rows that are no dataset of a task stand here as `corpus`: `{"source", "sha256", "rows"}`, the last by
+    split; lineages name them."""
     seed: int
     versions: dict[str, str]
     """Library versions."""

@@ -146,6 +146,12 @@ def _run_and_base(connection: Connection, graph: _Graph, made: Expert | Generati
     run = runs.get(connection, made.run)
     graph.node(f"run {run.id}", "run", f"seed {run.seed}, {run.seconds:.1f} s")
     graph.edge(made.name, MADE_BY, f"run {run.id}")
+    corpus = run.settings.get("corpus")
+    if corpus is not None:
+        name = f"run {run.id}/corpus"
+        source = "".join(sign if sign.isprintable() else "\ufffd" for sign in corpus["source"])
+        graph.node(name, "corpus", f"{_counts(corpus['rows'])}, {corpus['sha256'][:12]}", source)
+        graph.edge(made.name, TRAINED_ON, name)
     base = base_models.get(connection, made.base_model)
     note = f"{base.architecture}, {base.layers} layers, {base.fingerprint[:12]}"
     graph.node(base.fingerprint, "base_model", note, base.name)

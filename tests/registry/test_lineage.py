@@ -8,7 +8,7 @@ import pytest
 from registry import Registry, combinations
 from registry.errors import ConflictError, NotFoundError
 from registry.lineage import COMBINED, Edge, Lineage, Node
-from tests.registry.samples import BASE, add_expert, add_generation
+from tests.registry.samples import BASE, RUN, add_expert, add_generation, payload
 
 
 def short(registry: Registry, name: str) -> str:
@@ -171,3 +171,30 @@ def test_an_expert_is_combined_from_those_that_there_are_on_its_own_base_model(f
     with pytest.raises(ConflictError, match="sst2@1 stands on another base model: combine experts of one"):
         add_expert(filled, "mixed", base=other, combined_from={"sst2@1": 1.0})
     assert filled.experts(all_versions=True) == before
+
+
+def test_a_generation_names_the_rows_it_learnt_from_that_are_no_dataset(filled: Registry) -> None:
+    corpus = {"source": "a\nb\x1b.csv", "sha256": "ab" * 32, "rows": {"train": 1200, "validation": 90}}
+    made = filled.add_generation(
+        router="soft_token",
+        config={},
+        base_model=BASE.fingerprint,
+        experts=["sst2@2", "trec@1"],
+        parameters=4,
+        payload=payload(9),
+        run=replace(RUN, settings={"corpus": corpus}),
+    )
+    graph = filled.lineage(made.name)
+    [node] = [node for node in graph.nodes if node.kind == "corpus"]
+    run = f"run {made.run}"
+    assert node == Node(
+        id=f"{run}/corpus",
+        kind="corpus",
+        label="a\ufffdb\ufffd.csv",
+        note="1,200 train, 90 validation rows, abababababab",
+    )
+    assert Edge(source=made.name, target=node.id, relation="trained on") in graph.edges
+    lines = graph.to_tree().split("\n")
+    before = lines.index(f"├── made by {run}  seed 7, 1.5 s")
+    assert lines[before + 1] == f"├── trained on {node.label}  {node.note}"
+    assert "corpus" not in {one.kind for one in filled.lineage("router@2").nodes}

@@ -37,6 +37,10 @@ def test_experts_are_mixed_by_one_command_and_answer_together(
     assert "mood@2, topic@2 (after mood@1, topic@1)" in learnt.out
     assert "router@3 is not in production." in learnt.out
     assert "combined from mood@1" in registry_command("lineage", "mood").out
+    rows = ", ".join(f"{made['rows'][split]} {split}" for split in ("train", "validation", "test"))
+    for name in ("router@2", "router@3", "mood@2"):
+        tree = registry_command("lineage", name).out
+        assert f"trained on corpus.csv  {rows} rows, " in tree
     for command in (
         ("routers",),
         ("show", "router@3"),

@@ -16,6 +16,7 @@ MARKS = {
     "expert": COLOURS[0],
     "generation": COLOURS[1],
     "dataset": COLOURS[2],
+    "corpus": COLOURS[2],
     "alias": COLOURS[3],
     "base_model": COLOURS[4],
     "run": INK,

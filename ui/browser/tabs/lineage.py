@@ -75,7 +75,10 @@ class Tab:
 
     def _box_card(self, name: str) -> list[list[str]]:
         if name.startswith("run "):
-            run = self.context.registry().run(int(name.removeprefix("run ")))
+            number, _, corpus = name.removeprefix("run ").partition("/")
+            run = self.context.registry().run(int(number))
+            if corpus:
+                return [["corpus", name], *_flat(run.settings["corpus"])]
             return [
                 ["run", name],
                 *_flat({"settings": run.settings, "seed": run.seed, "versions": run.versions}),
@@ -172,8 +175,11 @@ def _head(tree: str) -> str:
 
 
 def _box(node: dict[str, str]) -> list[str]:
-    is_base = node["kind"] == "base_model"
-    name, note = (node["id"][:SHORT], node["label"]) if is_base else (node["id"], node["note"])
+    name, note = node["id"], node["note"]
+    if node["kind"] == "base_model":
+        name, note = name[:SHORT], node["label"]
+    elif node["kind"] == "corpus":
+        note = f"{node['label']}: {note}"
     return [name, node["kind"].replace("_", " "), note]
 
 
