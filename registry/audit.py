@@ -75,6 +75,7 @@ def _page(connection: Connection, wanted: Wanted, limit: int, offset: int) -> tu
     found = [one.where(*_conditions(one, wanted)) for one in told]
     # Times first: texts are put together for this page alone, not for all that stand before it.
     times = _union(one.with_only_columns(_at(one), maintain_column_froms=True) for one in found)
+    page: Sequence[Any]
     if wanted.subject or wanted.actor or wanted.text:
         # Every event has to be looked at once, as it lies: in order, SQLite would look up each by its time.
         every = sorted(connection.scalars(times), reverse=True)

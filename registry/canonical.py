@@ -6,6 +6,8 @@ from typing import Any
 
 from registry.errors import InvalidSettingError
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no spaces, ASCII only; equal values give equal text.
@@ -14,7 +16,7 @@ def canonical_json(value: Any) -> str:
         InvalidSettingError: `value` holds NaN or an infinity, or something that JSON cannot say.
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidSettingError(f"Not storable as JSON: {error}.") from None
 

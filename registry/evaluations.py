@@ -10,6 +10,7 @@ from registry import schema, tasks
 from registry.canonical import canonical_json
 from registry.columns import Time
 from registry.errors import InvalidSettingError, not_found
+from registry.inserting import insert_rows
 from registry.names import ROUTER
 from registry.records import Evaluation, EvaluationFacts, Expert, Generation
 
@@ -22,11 +23,6 @@ _AT_ONCE = 400
 _SUBJECT = ("expert_task", "expert_version", "generation")
 _FACTS = ("task", "dataset_version", "split", "metric", "value", "examples", "details", "created_at")
 _columns = [_table.c[name] for name in (*_SUBJECT, "id", *_FACTS)]
-# A generation may bring two thousand numbers: a statement of SQLAlchemy's takes as long again as SQLite.
-_INSERT = (
-    f"INSERT INTO {_table.name} ({', '.join((*_SUBJECT, *_FACTS))}) "
-    f"VALUES ({', '.join('?' for _ in (*_SUBJECT, *_FACTS))})"
-)
 
 
 def add(connection: Connection, subject: Expert | Generation, facts: Sequence[EvaluationFacts]) -> None:
@@ -52,8 +48,7 @@ def add(connection: Connection, subject: Expert | Generation, facts: Sequence[Ev
         )
         for fact in facts
     ]
-    if rows:
-        connection.exec_driver_sql(_INSERT, rows)
+    insert_rows(connection, _table, (*_SUBJECT, *_FACTS), rows)
 
 
 def of(connection: Connection, names: Iterable[str]) -> dict[str, list[Evaluation]]:

@@ -1,10 +1,10 @@
 """Expert versions: finding them, and adding the next one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import Connection, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, func, insert, select, tuple_
 
 from registry import aliases, base_models, combinations, evaluations, pairs, runs, schema, tasks
 from registry.blobs import Blobs
@@ -15,6 +15,21 @@ from registry.names import ROUTER, Reference, parse
 from registry.records import EvaluationFacts, Expert, NewExpert, RunFacts
 
 _table = schema.experts
+
+
+class Pinned(NamedTuple):
+    """What a generation pins of an expert."""
+
+    task: str
+    version: int
+    base_model: str
+    dataset: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Such as `sst2@3`."""
+        return f"{self.task}@{self.version}"
 
 
 class Which(TypedDict, total=False):
@@ -80,12 +95,24 @@ def resolve(connection: Connection, reference: Reference) -> Expert:
 def each(connection: Connection, refs: Sequence[str]) -> list[Expert]:
     """The experts that many names name, in their order; looked up together."""
     references = [parse(ref) for ref in refs]
-    wanted = pairs.table((one.subject, one.version) for one in references if one.version is not None)
-    rows = connection.execute(
-        select(_table).join(wanted, (_table.c.task == wanted.c.task) & (_table.c.version == wanted.c.number))
-    )
+    rows = connection.execute(_versions(select(_table), references))
     known = {(row.task, row.version): Expert(**row._mapping) for row in rows}
     return [known.get((one.subject, one.version or 0)) or resolve(connection, one) for one in references]
+
+
+def pinned(connection: Connection, refs: Sequence[str]) -> list[Expert | Pinned]:
+    """The same, and of those named by version only what a generation pins: most of a record is JSON to
+    read."""
+    references = [parse(ref) for ref in refs]
+    rows = connection.execute(_versions(select(*(_table.c[name] for name in Pinned._fields)), references))
+    known = {(row.task, row.version): Pinned(*row) for row in rows}
+    return [known.get((one.subject, one.version or 0)) or resolve(connection, one) for one in references]
+
+
+def _versions(wanted: Select[Any], references: Iterable[Reference]) -> Select[Any]:
+    """Of what is wanted, that of the experts named by version."""
+    among = pairs.table((one.subject, one.version) for one in references if one.version is not None)
+    return wanted.join(among, (_table.c.task == among.c.task) & (_table.c.version == among.c.number))
 
 
 def find(connection: Connection, *, task: str, dataset_sha256: str, settings_key: str) -> Expert | None:

@@ -11,7 +11,9 @@ from registry import aliases, base_models, evaluations, experts, runs, schema, t
 from registry.blobs import Blobs
 from registry.canonical import canonical_json, sha256_of
 from registry.errors import ConflictError, InvalidSettingError, NotFoundError
+from registry.experts import Pinned
 from registry.faults import fault
+from registry.inserting import insert_rows
 from registry.names import ROUTER, Reference, parse
 from registry.records import EvaluationFacts, Expert, Generation, NewGeneration, RunFacts
 
@@ -88,7 +90,7 @@ def add(
     sha256 = sha256_of(payload)
     blobs.ensure(sha256, payload)
     base_models.get(connection, facts["base_model"])
-    members = experts.each(connection, chosen)
+    members = experts.pinned(connection, chosen)
     _check(members, facts["base_model"])
     parent = _newest(connection)
     generation = Generation(
@@ -104,17 +106,14 @@ def add(
     generation = replace(generation, root=root(connection, generation, members))
     values = {column.name: getattr(generation, column.name) for column in _table.columns}
     connection.execute(insert(_table).values(**values))
-    places = [
-        {"generation": parent + 1, "slot": slot, "task": expert.task, "version": expert.version}
-        for slot, expert in enumerate(members)
-    ]
-    connection.execute(insert(_slots), places)
+    slots = [(parent + 1, slot, one.task, one.version) for slot, one in enumerate(members)]
+    insert_rows(connection, _slots, ("generation", "slot", "task", "version"), slots)
     evaluations.add(connection, generation, evaluated)
     fault("row.inserted")
     return resolve(connection, Reference(ROUTER, parent + 1))
 
 
-def root(connection: Connection, generation: Generation, members: Sequence[Expert]) -> str:
+def root(connection: Connection, generation: Generation, members: Sequence[Expert | Pinned]) -> str:
     """The digest of a generation's manifest: everything that decides what it predicts, by content."""
     digests = tasks.digests(connection, [(expert.task, expert.dataset) for expert in members])
     manifest = {
@@ -127,7 +126,7 @@ def root(connection: Connection, generation: Generation, members: Sequence[Exper
     return sha256_of(canonical_json(manifest).encode())
 
 
-def _check(members: Sequence[Expert], base_model: str) -> None:
+def _check(members: Sequence[Expert | Pinned], base_model: str) -> None:
     if not members:
         raise InvalidSettingError("A generation needs at least one expert to choose among.")
     names = [expert.name for expert in members]

@@ -39,6 +39,23 @@ def test_evaluations_come_newest_first_and_say_what_they_were_measured_on(regist
         registry.add_evaluations("router", [replace(routing, dataset="tree")])
 
 
+@pytest.mark.parametrize("count", [40, 95])
+def test_a_large_generation_keeps_every_slot_and_every_number_in_the_order_given(
+    registry: Registry, count: int
+) -> None:
+    names = [add_expert(registry, f"t{place}", number=place).name for place in range(count)]
+    facts = tuple(
+        replace(ACCURACY, value=place / count, dataset=f"t{place}", details={"place": place})
+        for place in range(count)
+    )
+    made = add_generation(registry, *names[::-1], evaluations=facts)
+    assert registry.generation(made.name).experts == tuple(names[::-1])
+    assert [(one.task, one.value, one.details) for one in registry.evaluations(made.name)] == [
+        (f"t{place}", place / count, {"place": place}) for place in reversed(range(count))
+    ]
+    assert registry.verify(made.name) == []
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_refused_and_takes_the_whole_addition_with_it(
     registry: Registry, value: float
