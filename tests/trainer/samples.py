@@ -2,12 +2,15 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainer import ExpertSettings
 
 THINGS = ("film", "book", "soup", "room", "phone", "trip")
 QUICK = ExpertSettings(epochs=2, batch_size=16, max_length=32, first_layer=2)
+WRITING = replace(QUICK, rank=4, max_length=24, learning_rate=2e-2, epochs=6)
+"""Of experts that write."""
 
 
 def mood_rows() -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Experts that write: what they learn from, what they write, alone and among others."""
+"""Experts that write: what they write, alone and among others."""
 
 import csv
 import shutil
@@ -8,39 +8,30 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from registry import Registry
-from registry.errors import DamagedError, DataRefusedError, InvalidSettingError
-from tests.tiny_models import tiny_llama
+from registry.errors import DamagedError, InvalidSettingError
 from tests.trainer.pools import route
-from tests.trainer.samples import QUICK, write
+from tests.trainer.samples import QUICK, WRITING, write
 from tests.trainer.tasks.samples import FILES
-from tests.trainer.tasks.samples import write as write_kind
 from tests.trainer.test_fusion import Concatenated
 from tests.trainer.test_moe import damage
-from trainer import Decoding, MoE, add_task, evaluate, retrain_router, sources
+from trainer import Decoding, MoE, add_task, retrain_router
 from trainer.base_model import BaseModel
-from trainer.data import TaskData, read_task
-from trainer.dataset_features import FeatureKey, inputs, known_features
-from trainer.encoding import early_layers, encode
-from trainer.experts import ExpertModule
+from trainer.dataset_features import inputs
 from trainer.inputs import Input
 from trainer.loans import Loan
 from trainer.mixes import Mix
 from trainer.pipeline.archive import Archive
-from trainer.pipeline.plans import TrainingPlan
 from trainer.pipeline.routed_pool import RoutedPool
 from trainer.pool import Chosen
-from trainer.prompts import Prompts, read_rows
-from trainer.state_cache import StateCache
-from trainer.templates import Template
+from trainer.prompts import Prompts
 from trainer.tokens import Tokens
-from trainer.trainee import outputs
 from trainer.visitors import Visitor
 
-SETTINGS = replace(QUICK, rank=4, max_length=24, learning_rate=2e-2, epochs=6)
 TEMPLATES = {"plain": None, "framed": "Question: {text}\nAnswer:", "bare": "{text}"}
+
+
 TEXTS = [line[0] for line in FILES["text_generation"][1::7]]
 
 
@@ -59,7 +50,7 @@ def made(llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Made:
         for place, (name, template) in enumerate(TEMPLATES.items()):
             rows = renamed(folder, name, THINGS_OF[place])
             settings = replace(
-                SETTINGS, template=template, rank=2 + place, adapter=("lora", "tt_lora")[place % 2]
+                WRITING, template=template, rank=2 + place, adapter=("lora", "tt_lora")[place % 2]
             )
             add_task(registry, rows, base_model=llama, settings=settings)
         add_task(registry, write(folder, "mood"), base_model=llama, settings=QUICK)
@@ -241,142 +232,6 @@ def test_routing_at_prefill_is_that_of_the_archive(made: Made, registry: Registr
         assert found == pytest.approx(weights, abs=1e-4)
 
 
-def test_no_target_is_in_what_routers_read(llama: BaseModel, tmp_path: Path) -> None:
-    kept = []
-    for targets in ("as it is", "turned"):
-        header, *lines = FILES["text_generation"]
-        path = tmp_path / "said.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            turn = (lambda text: text) if targets == "as it is" else (lambda text: text[::-1])
-            csv.writer(file).writerows([header, *([text, turn(target)] for text, target in lines)])
-        with Registry(tmp_path / targets) as registry:
-            expert = add_task(registry, path, base_model=llama, settings=replace(SETTINGS, epochs=1)).expert
-            dataset = registry.dataset("said")
-            wanted = FeatureKey(expert.base_model, dataset.sha256, early_layers(2), 24)
-            features = known_features(registry, wanted)
-        assert features is not None
-        kept.append(features)
-    assert torch.equal(*kept)
-    alone = encode(llama, [line[0] for line in lines], layers=early_layers(2), max_length=24)
-    assert torch.allclose(kept[0], alone.features, atol=1e-5)
-
-
-def plan_of(base: BaseModel, folder: Path, **settings: object) -> tuple[TrainingPlan, TaskData]:
-    data = read_kind(folder)
-    return TrainingPlan.settle("said", data, base, replace(SETTINGS, **settings)), data  # type: ignore[arg-type]
-
-
-def read_kind(folder: Path) -> TaskData:
-    from trainer import kinds
-
-    return read_task(write_kind(folder, "text_generation"), kinds.load_all("tasks"))
-
-
-@pytest.mark.parametrize("template", ["{text}\n", "Question: {text}\nAnswer:"])
-def test_the_loss_is_that_of_the_target_alone(
-    llama: BaseModel, tiny_llama_folder: Path, tmp_path: Path, template: str
-) -> None:
-    """As the base model's own language-modelling loss has it when all other tokens are left out."""
-    plan, data = plan_of(llama, tmp_path, template=template)
-    module = ExpertModule(llama, plan.architecture)
-    assert [*module.head.parameters()] == []
-    rows = list(data.rows[:9])
-    read = read_rows(llama, plan.architecture, rows)
-    assert read is not None
-    found = outputs(module, encode(llama, inputs(rows), layers=(1,), max_length=24, tokens=read), range(9))
-    reference = AutoModelForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32)
-    before, after = template.split("{text}")
-    for row, tokens, (total, count) in zip(rows, read, found.tolist(), strict=True):
-        ids = [*llama.pieces(before), *llama.pieces(row.text), *llama.pieces(after)]
-        target = [*llama.pieces(row.values["target"]), llama.end]
-        assert tokens == Tokens([*ids, *target], [0] * len(ids + target), False, len(target))
-        assert count == len(target)
-        labels = torch.tensor([[-100] * len(ids) + target])
-        with torch.no_grad():
-            loss = reference(input_ids=torch.tensor([ids + target]), labels=labels).loss.item()
-        assert total / count == pytest.approx(loss, rel=1e-4)
-    kind = module.kind
-    assert kind.loss(found, torch.empty(9, 0)).item() == pytest.approx(
-        (found[:, 0] / found[:, 1]).mean().item()
-    )
-    whole = found.sum(0)
-    assert kind.fit(found) == {"perplexity": pytest.approx(torch.exp(whole[0] / whole[1]).item(), rel=1e-5)}
-
-
-def test_the_surprise_and_its_gradient_are_those_of_a_cross_entropy(
-    llama: BaseModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trainer.unembedding.CHUNK", 4)
-    tokens = torch.randint(0, 300, (11,), generator=torch.Generator().manual_seed(0))
-    states = torch.randn(11, llama.hidden, generator=torch.Generator().manual_seed(1))
-    weights = torch.rand(11)
-    found = []
-    for surprise in (
-        llama.words.surprise,
-        lambda own, right: torch.nn.functional.cross_entropy(
-            llama.words.logits(own), right, reduction="none"
-        ),
-    ):
-        own = states.clone().requires_grad_()
-        value = surprise(own, tokens)
-        (value * weights).sum().backward()
-        assert own.grad is not None
-        found.append((value.detach(), own.grad))
-    for one, other in zip(*found, strict=True):
-        assert torch.allclose(one, other, atol=1e-5)
-
-
-def test_kept_states_give_the_loss_of_the_whole_model_and_are_told_apart_by_template(
-    llama: BaseModel, tmp_path: Path
-) -> None:
-    with Registry(tmp_path / "home") as registry:
-        cache = StateCache.of(registry)
-        found = []
-        # Templates of as many tokens: the lengths alone would not tell the files apart.
-        for template in ("{text}\n", "{text}:", "{text}\n"):
-            plan, data = plan_of(llama, tmp_path, template=template)
-            module = ExpertModule(llama, plan.architecture, 1)
-            common = {
-                "layers": (1,),
-                "max_length": 24,
-                "tokens": read_rows(llama, plan.architecture, data.rows),
-            }
-            kept = encode(
-                llama,
-                inputs(data.rows),
-                resume_at=2,
-                cache=cache,
-                dataset_sha256="0",
-                form=template,
-                **common,
-            )
-            assert kept.resume_at == 2
-            whole = encode(llama, inputs(data.rows), **common)
-            own = outputs(module, kept, range(12))
-            assert torch.allclose(own, outputs(module, whole, range(12)), rtol=1e-4)
-            found.append(own)
-        assert len([*(registry.cache / "states").glob("*.states")]) == 2
-    assert torch.equal(found[0], found[2])
-    assert not torch.allclose(found[0], found[1])
-
-
-def test_an_expert_learns_to_write_and_its_best_epoch_is_kept(llama: BaseModel, tmp_path: Path) -> None:
-    with Registry(tmp_path / "home") as registry:
-        settings = replace(SETTINGS, epochs=20, rank=8, learning_rate=3e-2, first_layer=1)
-        path = write_kind(tmp_path, "text_generation")
-        added = add_task(registry, path, base_model=llama, settings=settings)
-        history = registry.run(added.expert.run).history
-        assert {*history[-1]} == {"epoch", "loss", "validation_loss", "validation_perplexity"}
-        best = min(history, key=lambda one: one["validation_loss"])
-        assert best["validation_loss"] < 0.8 * history[0]["validation_loss"]
-        assert list(added.metrics["test"]) == ["token_f1", "rouge_l", "exact_match", "perplexity"]
-        assert added.metrics["validation"]["perplexity"] == pytest.approx(
-            best["validation_perplexity"], rel=1e-4
-        )
-        report = evaluate(registry, "text_generation", device="cpu")
-        assert report.metrics == pytest.approx(added.metrics["test"], rel=1e-4)
-
-
 def test_what_is_drawn_depends_on_seed_and_text_alone(made: Made, registry: Registry) -> None:
     moe = MoE.load(registry, 1, base=made.base)
     hot = Decoding(temperature=1.5, top_p=0.9, seed=7)
@@ -401,64 +256,6 @@ def test_nothing_is_written_beyond_the_last_position(
         assert (one.label, one.cut) == step_by_step(moe, text, room)
 
 
-def test_a_pair_has_its_place_in_the_template(llama: BaseModel, tmp_path: Path) -> None:
-    lines = [[f"thing {place}", f"other {place % 7}", f"both {place}"] for place in range(60)]
-    (tmp_path / "pairs.csv").write_text("\n".join(map(",".join, [["question", "context", "answer"], *lines])))
-    with Registry(tmp_path / "home") as registry:
-        settings = replace(SETTINGS, epochs=1)
-        for template in ("{text}\n{pair}\n", "{pair}\nQ: {text}"):
-            expert = add_task(
-                registry,
-                tmp_path / "pairs.csv",
-                base_model=llama,
-                settings=replace(settings, template=template),
-            ).expert
-            prompts = Prompts.of(
-                llama, MoE.load(registry, expert=expert.name, base=llama).bank.members[0].architecture
-            )
-            read = prompts.read(Input("one", "two"))
-            assert llama.spell(read.ids) == template.format(text="one", pair="two").strip()
-            assert prompts.goes_on == template.startswith("{text}")
-        again = add_task(registry, tmp_path / "pairs.csv", base_model=llama, settings=settings)
-        assert (again.created, again.expert.name) == (False, "pairs@1")
-        with pytest.raises(InvalidSettingError, match=r"say with \{pair\} where it stands"):
-            add_task(
-                registry,
-                tmp_path / "pairs.csv",
-                base_model=llama,
-                settings=replace(settings, template="{text}"),
-            )
-
-
-@pytest.mark.parametrize(
-    ("template", "why"),
-    [
-        ("no place", "has no {text}"),
-        ("{text} {label}", "holds something else in braces"),
-        ("{text!r}", "holds something else in braces"),
-        ("{text:>9}", "holds something else in braces"),
-        ("{}", "holds something else in braces"),
-        ("{text} {text}", "names one of its parts twice"),
-        ("{text", "cannot be read"),
-        ("{text} }", "cannot be read"),
-        ("{text}" + "x" * 2_000, "too long"),
-    ],
-)
-def test_a_template_that_is_none_is_refused(template: str, why: str) -> None:
-    with pytest.raises(InvalidSettingError) as caught:
-        Template.of(template)
-    assert why in str(caught.value)
-    assert str(caught.value).isprintable()
-    with pytest.raises(InvalidSettingError):
-        replace(SETTINGS, template=template)
-
-
-def test_braces_that_are_meant_are_written_twice() -> None:
-    template = Template.of('{{"q": "{text}"}}\n')
-    assert (template.before, template.after) == ('{"q": "', '"}\n')
-    assert template.fill("hello {text}", None) == "hello {text}"
-
-
 @pytest.mark.parametrize(
     ("given", "why"),
     [
@@ -478,32 +275,6 @@ def test_a_way_to_write_that_is_none_is_refused(given: dict[str, float], why: st
     assert str(caught.value) == why
 
 
-def test_an_encoder_is_refused_before_anything_is_computed(bert: BaseModel, tmp_path: Path) -> None:
-    with Registry(tmp_path / "home") as registry:
-        with pytest.raises(InvalidSettingError) as caught:
-            add_task(registry, write_kind(tmp_path, "text_generation"), base_model=bert, settings=QUICK)
-        assert str(caught.value).startswith("text_generation needs a decoder, and ")
-        assert str(caught.value).endswith(
-            " is an encoder: choose one with --base-model, such as smollm2-135m"
-        )
-        assert not [*registry.cache.rglob("*.states")]
-        assert registry.tasks() == []
-
-
-def test_targets_that_are_too_long_are_refused_and_never_cut(llama: BaseModel, tmp_path: Path) -> None:
-    with Registry(tmp_path / "home") as registry:
-        path = write_kind(tmp_path, "text_generation")
-        with pytest.raises(
-            DataRefusedError, match=r"the target '.*' has \d+ tokens, more than 5: shorten it"
-        ):
-            add_task(registry, path, base_model=llama, settings=replace(SETTINGS, max_target=5))
-        with pytest.raises(InvalidSettingError, match=r"more than .* reads: choose at most \d+"):
-            add_task(
-                registry, path, base_model=llama, settings=replace(SETTINGS, max_length=llama.max_positions)
-            )
-        assert registry.tasks() == []
-
-
 def test_choices_and_templates_where_they_have_no_place_are_refused(
     made: Made, registry: Registry, tmp_path: Path
 ) -> None:
@@ -513,17 +284,3 @@ def test_choices_and_templates_where_they_have_no_place_are_refused(
     settings = replace(QUICK, template="{text}\n")
     with pytest.raises(InvalidSettingError, match="a template is for tasks whose answers are written"):
         add_task(registry, write(tmp_path, "mood"), name="other", base_model=made.base, settings=settings)
-
-
-def test_a_layer_that_writes_is_found_beside_the_embeddings(tmp_path: Path, session_cache: Path) -> None:
-    folder = tiny_llama(tmp_path / "apart", tied=False)
-    base = BaseModel(sources.resolve(str(folder), cache=session_cache), "cpu")
-    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    batch = base.batch(base.tokenize(["a text", "a second text"], 16))
-    with torch.no_grad():
-        logits = reference(input_ids=batch.ids, attention_mask=batch.mask).logits
-        assert torch.allclose(base.words.logits(base.forward(batch)), logits, atol=1e-5)
-    reference.model.save_pretrained(folder)
-    bare = BaseModel(sources.resolve(str(folder), cache=tmp_path / "cache"), "cpu")
-    with pytest.raises(InvalidSettingError, match="comes without the layer that it writes with"):
-        _ = bare.words

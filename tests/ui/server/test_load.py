@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.browser import READS, Team
+from benchmarks.team import READS, Team
 from tests.ui.commands import Trained
 from tests.ui.server.serving import serving
 
