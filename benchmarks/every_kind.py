@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure
-from benchmarks.samples import sample
+from benchmarks.samples import held_out, sample
 from registry import Registry
 from trainer.base_model import BaseModel
 from trainer.dataset_features import inputs, rows_of
@@ -130,20 +130,19 @@ def run(
 ) -> AddedTask:
     """The expert of one task: found, or trained now."""
     folder = options.data / (member.source or member.task)
-    test = next(path for name in ("test", "validation") if (path := folder / f"{name}.csv").exists())
-    train, held_out = folder / "train.csv", test
+    train, test = folder / "train.csv", held_out(folder)
     if member.source is not None:
         rows.mkdir(parents=True, exist_ok=True)
         common = [name for name, _ in Counter(_all_parts(member, train)).most_common(PARTS)]
         train = labelled(member, train, common, rows / f"{member.task}-all.csv")
-        held_out = labelled(member, test, common, rows / f"{member.task}-all-test.csv")
+        test = labelled(member, test, common, rows / f"{member.task}-all-test.csv")
     count = options.written_rows if member.kind == "text_generation" else options.test_rows
     added = add_task(
         registry,
         sample(train, options.rows, rows / f"{member.task}.csv", seed=options.seed),
         name=member.task,
         kind=member.kind,
-        test=sample(held_out, count, rows / f"{member.task}-test.csv"),
+        test=sample(test, count, rows / f"{member.task}-test.csv"),
         base_model=base,
         settings=ExpertSettings(
             adapter=member.adapter, epochs=options.epochs, seed=options.seed, **member.settings

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import few_shot, measure
-from benchmarks.samples import sample
+from benchmarks.samples import held_out, sample
 from registry import Registry
 from trainer.base_model import BaseModel
 from trainer.dataset_features import rows_of
@@ -88,12 +88,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = measure.parser(__doc__)
-    measure.add_data(parser)
-    parser.add_argument("--base-model", default="smollm2-135m")
-    parser.add_argument("--tasks", nargs="+", default=TASKS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", type=int, help="of train, drawn at random; all by default")
-    parser.add_argument("--test-rows", type=int, help="of test, the same for every seed; all by default")
+    measure.add_tasks(parser, TASKS)
     parser.add_argument("--epochs", type=int, help="at most; by default as add-task")
     return parser.parse_args()
 
@@ -108,17 +103,14 @@ def forms_of(path: Path) -> tuple[Form, ...]:
 def run(base: BaseModel, task: str, form: Form, seed: int, options: argparse.Namespace) -> AddedTask:
     """The expert of one form and seed: found, or trained now."""
     folder = home_of(form, seed, options)
-    test = next(
-        path for name in ("test", "validation") if (path := options.data / task / f"{name}.csv").exists()
-    )
     train = sample(
         options.data / task / "train.csv", options.rows, folder / "rows" / f"{task}.csv", seed=seed
     )
-    held_out = sample(test, options.test_rows, folder / "rows" / f"{task}-test.csv")
+    test = sample(held_out(options.data / task), options.test_rows, folder / "rows" / f"{task}-test.csv")
     if form.joined:
-        train, held_out = (
+        train, test = (
             in_one_text(path, folder / "rows" / f"{task}-{name}-joined.csv")
-            for name, path in (("train", train), ("test", held_out))
+            for name, path in (("train", train), ("test", test))
         )
     registry = Registry(folder / "home")
     try:
@@ -127,7 +119,7 @@ def run(base: BaseModel, task: str, form: Form, seed: int, options: argparse.Nam
             train,
             name=task,
             kind=form.kind,
-            test=held_out,
+            test=test,
             base_model=base,
             settings=ExpertSettings(adapter=form.adapter, rank=form.rank, seed=seed, epochs=options.epochs),
         )

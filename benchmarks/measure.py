@@ -219,6 +219,27 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tasks(
+    parser: argparse.ArgumentParser,
+    tasks: Sequence[str],
+    *,
+    rows: int | None = None,
+    test_rows: int | None = None,
+) -> None:
+    """The options of what is measured on real tasks: which, from which seeds, on how many rows of each."""
+    add_data(parser)
+    parser.add_argument("--base-model", default="smollm2-135m", help="[default: smollm2-135m]")
+    parser.add_argument("--tasks", nargs="+", default=tasks, help=f"[default: {' '.join(tasks)}]")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="[default: 0 1 2]")
+    parser.add_argument("--rows", type=int, default=rows, help=f"of train, drawn [default: {rows or 'all'}]")
+    parser.add_argument(
+        "--test-rows",
+        type=int,
+        default=test_rows,
+        help=f"of test, the same for every seed [default: {test_rows or 'all'}]",
+    )
+
+
 def set_threads(count: int | None) -> None:
     """As many threads as asked for, or one for each core that this process may use."""
     torch.set_num_threads(count or len(os.sched_getaffinity(0)))

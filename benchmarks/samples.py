@@ -6,6 +6,12 @@ import random
 from pathlib import Path
 
 
+def held_out(folder: Path) -> Path:
+    """The rows of a task to test on: `test.csv`, or `validation.csv` where there is none."""
+    test = folder / "test.csv"
+    return test if test.exists() else folder / "validation.csv"
+
+
 def sample(
     path: Path, rows: int | None, target: Path, *, seed: int = 0, most_words: float = math.inf
 ) -> Path:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import measure
-from benchmarks.samples import sample
+from benchmarks.samples import held_out, sample
 from registry import Expert, Registry
 from trainer import kinds
 from trainer.base_model import BaseModel
@@ -79,12 +79,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = measure.parser(__doc__)
-    measure.add_data(parser)
-    parser.add_argument("--base-model", default="smollm2-135m")
-    parser.add_argument("--tasks", nargs="+", default=TASKS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", type=int, default=250, help="of train, drawn at random")
-    parser.add_argument("--test-rows", type=int, default=100, help="the same for every seed")
+    measure.add_tasks(parser, TASKS, rows=250, test_rows=100)
     parser.add_argument("--epochs", type=int, default=3, help="of each training, at most")
     parser.add_argument("--rank", type=int, default=4, help="of each expert")
     return parser.parse_args()
@@ -125,15 +120,14 @@ def run(base: BaseModel, seed: int, options: argparse.Namespace) -> dict[str, di
 def divided(task: str, seed: int, folder: Path, options: argparse.Namespace) -> Path:
     """The rows of a task with the split of each."""
     source, target = options.data / task, folder / "rows" / f"{task}.csv"
-    test = next(path for name in ("test", "validation") if (path := source / f"{name}.csv").exists())
     learnt = sample(source / "train.csv", options.rows, folder / "rows" / f"{task}-train.csv", seed=seed)
-    held_out = sample(test, options.test_rows, folder / "rows" / f"{task}-test.csv")
+    test = sample(held_out(source), options.test_rows, folder / "rows" / f"{task}-test.csv")
     with target.open("w", newline="", encoding="utf-8") as to:
         writer = csv.writer(to, lineterminator="\n")
         writer.writerow(["text", "target", "split"])
         for place, row in enumerate(read(learnt)):
             writer.writerow([row["text"], row["target"], "validation" if place % 10 == 9 else "train"])
-        writer.writerows([row["text"], row["target"], "test"] for row in read(held_out))
+        writer.writerows([row["text"], row["target"], "test"] for row in read(test))
     return target
 
 

@@ -32,7 +32,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import measure
-from benchmarks.samples import sample
+from benchmarks.samples import held_out, sample
 from registry import Registry
 from registry.database import migrate
 from trainer import kinds
@@ -89,13 +89,8 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = measure.parser(__doc__)
-    measure.add_data(parser)
+    measure.add_tasks(parser, TASKS, rows=32, test_rows=300)
     parser.add_argument("--home", type=Path, help="a home with experts of other tasks; it is copied")
-    parser.add_argument("--base-model", default="smollm2-135m")
-    parser.add_argument("--tasks", nargs="+", default=TASKS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--test-rows", type=int, default=300)
     parser.add_argument("--in-turn", action="store_true", help="draw rows label by label in turn")
     parser.add_argument("--known", nargs="+", default=KNOWN, help="tasks to train experts of, without --home")
     parser.add_argument("--known-rows", type=int, default=1000)
@@ -135,7 +130,7 @@ def run(
     """One task and seed: all three ways."""
     source = options.data / task
     few = draw(source / "train.csv", options.rows, folder / f"{task}.csv", seed, in_turn=options.in_turn)
-    held_out = test_rows(source, options.test_rows)
+    asked = test_rows(source, options.test_rows)
     shutil.copytree(home, folder / "home")
     migrate(folder / "home")
     with Registry(folder / "home") as registry, Registry(folder / "scratch") as own:
@@ -149,10 +144,10 @@ def run(
             "task": task,
             "seed": seed,
             "labels": len(adapted.expert.labels),
-            "adapt": scores(answers(registry, adapted.expert.name, base, held_out), held_out),
-            "scratch": scores(answers(own, trained.expert.name, base, held_out), held_out),
-            "head": scores(head_alone(base, few, held_out), held_out),
-            "majority": scores([commonest(few)] * len(held_out), held_out),
+            "adapt": scores(answers(registry, adapted.expert.name, base, asked), asked),
+            "scratch": scores(answers(own, trained.expert.name, base, asked), asked),
+            "head": scores(head_alone(base, few, asked), asked),
+            "majority": scores([commonest(few)] * len(asked), asked),
             "left_out": adapted.details["left_out"]["accuracy"],
             "base_alone": adapted.details["base_alone"]["accuracy"],
             "tried": adapted.details["tried"],
@@ -192,9 +187,7 @@ def draw(path: Path, count: int, target: Path, seed: int, *, in_turn: bool = Fal
 
 def test_rows(source: Path, count: int) -> list[Row]:
     """At most so many test rows of a task, the same each time."""
-    paths = (source / f"{name}.csv" for name in ("test", "validation"))
-    path = next(path for path in paths if path.exists())
-    every = read_task(path, kinds.load_all("tasks")).rows
+    every = read_task(held_out(source), kinds.load_all("tasks")).rows
     return [
         every[place] for place in sorted(random.Random(0).sample(range(len(every)), min(count, len(every))))
     ]

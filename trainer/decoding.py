@@ -15,6 +15,7 @@ from transformers import Cache, DynamicCache
 
 from registry.errors import InvalidSettingError
 from trainer.base_model import BaseModel
+from trainer.settings import check_seed
 from trainer.tokens import Batch, Tokens
 from trainer.visitors import Visitor
 
@@ -53,8 +54,7 @@ class Decoding:
             raise InvalidSettingError(
                 f"top-p {self.top_p:g} needs a temperature above 0: without one nothing is drawn"
             )
-        if not 0 <= self.seed < 2**31:
-            raise InvalidSettingError(f"seed {self.seed} must be from 0 to {2**31 - 1}")
+        check_seed(self.seed)
         if self.max_new_tokens is not None and not 1 <= self.max_new_tokens <= MOST_TOKENS:
             raise InvalidSettingError(
                 f"max new tokens {self.max_new_tokens} must be from 1 to {MOST_TOKENS:,}"

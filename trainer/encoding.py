@@ -165,11 +165,11 @@ def encode(
     sizes = [len(one.ids) for one in tokens]
     dtype = dtype or state_type(base.device)
     remarks: list[str] = []
-    file = kept = sink = None
+    file = sink = None
     if resume_at is not None and cache is not None:
         wanted = StateKey(base.record.fingerprint, dataset_sha256, resume_at, max_length, form)
         file = StateFile(cache, wanted, sizes, base.hidden, dtype)
-        kept = _kept(file, remarks)
+    kept = None if file is None else _kept(file, remarks)
     if kept is None and resume_at is not None and base.can_resume_at(resume_at):
         sink = _sink(file, MemoryStates(sizes, base.hidden, dtype), state_budget, remarks)
     if kept is None or features is None:
@@ -187,13 +187,16 @@ def encode(
         starts=[0, *accumulate(sizes)][:-1],
         remarks=tuple(remarks),
     )
-    if sink is None:
-        return found
+    return found if sink is None else _proved(found, sink)
+
+
+def _proved(found: Encoding, sink: Sink) -> Encoding:
+    """With its new states kept, if the model can go on from them; else without any."""
     if agrees(found):
         sink.publish()
         return found
     sink.discard()
-    return replace(found, resume_at=None, states=torch.empty(0, base.hidden))
+    return replace(found, resume_at=None, states=torch.empty(0, found.base.hidden))
 
 
 def agrees(encoding: Encoding) -> bool:

@@ -1,11 +1,18 @@
 """What a person may choose when experts are mixed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from registry.errors import InvalidSettingError
-from trainer.settings import TrainingSettings, check_counts, check_rates, check_seed, default_epochs
+from trainer.settings import (
+    TrainingSettings,
+    check_counts,
+    check_rates,
+    check_seed,
+    check_types,
+    default_epochs,
+)
 
 SHARED, PER_LAYER = "shared", "per-layer"
 GATES = (SHARED, PER_LAYER)
@@ -65,10 +72,8 @@ def mixture_settings_of(given: Mapping[str, Any]) -> MixtureSettings:
     """Settings from outside; what is None is left to the defaults.
 
     Raises:
-        InvalidSettingError: an unknown name, or a value out of range.
+        InvalidSettingError: an unknown name, a value of another type or out of range.
     """
-    known = [one.name for one in fields(MixtureSettings)]
-    for name in given:
-        if name not in known:
-            raise InvalidSettingError(f"there is no setting {name!r}; known: {', '.join(known)}")
-    return MixtureSettings(**{name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    check_types(MixtureSettings, said)
+    return MixtureSettings(**said)

@@ -125,14 +125,18 @@ def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
     Raises:
         InvalidSettingError: an unknown name, a value of another type or out of range.
     """
-    hints = get_type_hints(ExpertSettings)
-    found = dict(given)
+    read: dict[str, Any] = {name: READ[name](given[name]) for name in READ if given.get(name) is not None}
+    plain = {name: value for name, value in given.items() if name not in READ}
+    check_types(ExpertSettings, plain)
+    return ExpertSettings(**plain, **read)
+
+
+def check_types(settings: type, given: Mapping[str, Any]) -> None:
+    """Refuse names that are no fields of a dataclass of settings, and values that are not of their types."""
+    hints = get_type_hints(settings)
     for name, value in given.items():
         if name not in hints:
             raise InvalidSettingError(f"there is no setting {name!r}; known: {', '.join(hints)}")
-        if name in _READ:
-            found[name] = None if value is None else _READ[name](value)
-            continue
         allowed = get_args(hints[name]) or (hints[name],)
         if float in allowed:
             allowed = (*allowed, int)
@@ -140,7 +144,6 @@ def settings_of(given: Mapping[str, Any]) -> ExpertSettings:
             words = {bool: "true or false", str: "a text", float: "a number", int: "a whole number"}
             wanted = next(said for kind, said in words.items() if kind in allowed)
             raise InvalidSettingError(f"{name.replace('_', ' ')} {value!r} must be {wanted}")
-    return ExpertSettings(**found)
 
 
 def targets_of(given: Any) -> tuple[str, ...]:
@@ -179,7 +182,7 @@ def options_of(given: Any) -> dict[str, Any]:
     return found
 
 
-_READ = {"targets": targets_of, "options": options_of}
+READ = {"targets": targets_of, "options": options_of}
 """Settings that are no single value, and how to read them."""
 
 

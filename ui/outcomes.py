@@ -94,15 +94,21 @@ def echo_retrained(_registry: "Registry", fitted: dict[str, Any]) -> None:
     click.echo(f"  seconds     {fitted['seconds']:.1f}")
     if fitted["gate"] is not None:
         gates.echo(fitted["gate"])
-    if fitted["promoted"]:
+    if not fitted["refused"]:
+        _echo_standing(name, in_production=fitted["promoted"])
+
+
+def _echo_standing(name: str, *, in_production: bool) -> None:
+    """Whether a generation answers now, and the next command."""
+    if in_production:
         click.echo(f"router@production is {name}.")
         present.next_step('registry predict "a text of any of the tasks"')
-    elif not fitted["refused"]:
+    else:
         click.echo(f"{name} is not in production.")
         present.next_step(f"registry promote {name}")
 
 
-def echo_mixed(_registry: "Registry", made: dict[str, Any]) -> None:
+def echo_mixed(registry: "Registry", made: dict[str, Any]) -> None:
     """The new generation, what it mixes and how well, and the next command."""
     for finding in made["findings"]:
         click.echo(f"Note: {present.plain(finding)}", err=True)
@@ -121,8 +127,8 @@ def echo_mixed(_registry: "Registry", made: dict[str, Any]) -> None:
         }
     )
     present.echo_metrics(made["metrics"])
-    click.echo(f"{name} is not in production.")
-    present.next_step(f"registry promote {name}")
+    aliases = {alias.ref: alias.target for alias in registry.aliases()}
+    _echo_standing(name, in_production=aliases.get("router@production") == name)
 
 
 def _fit(fit: dict[str, Any]) -> str:

@@ -57,6 +57,9 @@ def test_experts_are_mixed_by_one_command_and_answer_together(
         ("jobs", "list"),
     ):
         assert registry_command(*command).code == 0, command
+    again = registry_command(*asked)
+    assert again.out.startswith("Nothing to do: these experts, rows and settings are router@3.\n")
+    assert again.out.endswith("router@production is router@3.\n")
 
 
 def test_a_mixture_can_wait_in_the_queue(registry_command: Command, tmp_path: Path) -> None:

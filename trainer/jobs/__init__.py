@@ -6,6 +6,8 @@
 - `run(registry, job, *, on_progress, finish, guard)`: does the work. `finish(result)` is called once, in the
   transaction that publishes what came of it; `guard()` before anything else is written that others could
   take for the job's.
+- `settings_of(given)`, of kinds whose `params` have `settings`: reads them, and refuses what no work could be
+  done with.
 
 A result is a JSON document: what the command prints with `--json`.
 """
@@ -17,8 +19,8 @@ from typing import Any
 from registry import Job, Registry
 from registry.canonical import sha256_of
 from registry.errors import InvalidSettingError
+from trainer import kinds
 from trainer.data import TaskData
-from trainer.settings import settings_of
 
 
 def describe(rows: TaskData) -> tuple[dict[str, Any], bytes]:
@@ -80,9 +82,10 @@ def clone(registry: Registry, number: int, settings: Mapping[str, Any] | None = 
     job = registry.jobs.get(number)
     params = dict(job.params)
     if settings is not None:
-        if "settings" not in params:
+        kind = kinds.load("jobs", job.kind)
+        if not hasattr(kind, "settings_of"):
             raise InvalidSettingError(f"Job {number} ({job.kind}) has no settings that could be changed.")
-        settings_of(settings)
+        kind.settings_of(settings)
         params["settings"] = dict(settings)
     registry.jobs.check_inputs(job)
     return registry.jobs.enqueue(

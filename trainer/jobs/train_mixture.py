@@ -8,7 +8,7 @@ from registry import Job, Registry
 from registry.aliases import user
 from trainer.corpora import read_corpus
 from trainer.jobs import describe, given
-from trainer.mixture_settings import mixture_settings_of
+from trainer.mixture_settings import mixture_settings_of as settings_of
 from trainer.progress import Progress
 from trainer.selection import choose_several
 
@@ -31,7 +31,7 @@ def submit(
     Raises:
         DataRefusedError, NotFoundError, ConflictError, InvalidSettingError: as `trainer.train_mixture`.
     """
-    mixture_settings_of(settings or {})
+    settings_of(settings or {})
     chosen = choose_several(registry, experts)
     described, content = describe(read_corpus(data, chosen, **columns))
     params = {
@@ -60,7 +60,7 @@ def run(
         registry,
         asked["experts"],
         given(registry, job),
-        settings=mixture_settings_of(asked["settings"]),
+        settings=settings_of(asked["settings"]),
         device=asked["device"],
         actor=asked["actor"],
         on_progress=on_progress,

@@ -129,7 +129,7 @@ def adapt_rows(
     parents = combinable(choose_parents(registry, task, experts), named=experts is not None)
     base = fitting_base(registry, parents[0].base_model, base_model, device, on_progress)
     work = _Adapting(registry, base, task, rows, parents, rank, max_length, on_progress)
-    there = registry.find_expert(task=task, dataset_sha256=work.plan.digest, settings_key=work.plan.key)
+    there = work.plan.there(registry)
     if there is not None:
         added = nothing_to_do(registry, there, rows, started)
         finish(_told(registry, added))

@@ -87,21 +87,26 @@ class Made:
         findings: Sequence[str] = (),
         on_progress: Progress = silent,
     ) -> AddedTask:
-        """Measure and freeze the expert, and call `publish` in the same transaction."""
+        """Measure and freeze the expert, and call `publish` in the same transaction; when somebody else has
+        frozen it meanwhile, it is theirs."""
         plan, encoding = self.plan, self.encoding
         measured, given = _measure(self.module, encoding, plan.rows, on_progress)
         keep_features(registry, plan.features, encoding.features)
         with registry.transaction():
-            expert = self._freeze(registry, measured, started)
-            keep_answers(registry, expert, plan.digest, given)
-            added = AddedTask(
-                expert=expert,
-                created=True,
-                rows=plan.rows.counts(),
-                metrics=by_split(measured),
-                findings=(*plan.rows.findings, *_cut_finding(encoding), *encoding.remarks, *findings),
-                seconds=started.elapsed(),
-            )
+            there = plan.there(registry)
+            if there is not None:
+                added = nothing_to_do(registry, there, plan.rows, started)
+            else:
+                expert = self._freeze(registry, measured, started)
+                keep_answers(registry, expert, plan.digest, given)
+                added = AddedTask(
+                    expert=expert,
+                    created=True,
+                    rows=plan.rows.counts(),
+                    metrics=by_split(measured),
+                    findings=(*plan.rows.findings, *_cut_finding(encoding), *encoding.remarks, *findings),
+                    seconds=started.elapsed(),
+                )
             publish(added)
         return added
 

@@ -53,7 +53,7 @@ def publish_probe(registry: Registry, plan: Plan, publish: Publish, on_progress:
     """
     refuse_unsolvable(plan.rows.kind)
     started = Moment.now()
-    there = registry.find_expert(task=plan.task, dataset_sha256=plan.digest, settings_key=plan.key)
+    there = plan.there(registry)
     if there is not None:
         found = nothing_to_do(registry, there, plan.rows, started)
         publish(found)

@@ -36,7 +36,7 @@ class Making:
         self._run = key(run=plan.key, task=plan.task, rows=plan.digest)
         self._checkpoint = Checkpoint(registry.cache / "checkpoints", self._run, guard)
         self._probe: AddedTask | None = None
-        self.there = registry.find_expert(task=plan.task, dataset_sha256=plan.digest, settings_key=plan.key)
+        self.there = plan.there(registry)
 
     def answer_meanwhile(self) -> None:
         """Publish a probe on the same rows, which answers until the trained expert does, and stays if that

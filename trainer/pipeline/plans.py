@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from registry import Expert, Registry
 from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.data import TaskData
@@ -41,6 +42,10 @@ class Plan:
         """Under which the pooled features of the rows are cached."""
         layers = early_layers(self.architecture.first_layer)
         return FeatureKey(self.base.record.fingerprint, self.digest, layers, self.architecture.max_length)
+
+    def there(self, registry: Registry) -> Expert | None:
+        """The expert that these rows gave before."""
+        return registry.find_expert(task=self.task, dataset_sha256=self.digest, settings_key=self.key)
 
     def read(self) -> list[Tokens] | None:
         """The prompt and target of each row, where answers are written; None where inputs are all that is

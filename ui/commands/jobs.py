@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.owners import LEASE
+from ui.commands.options import detach_option
 from ui.group import Finite, RegistryGroup, Session, common_options, pass_session
 from ui.views.jobs import job_json, made, summary
 
 if TYPE_CHECKING:
     from registry import Job, Registry
 
-detach_option = click.option(
-    "--detach", is_flag=True, help="Only put it in the queue, for a `registry worker`."
-)
 number = click.argument("number", metavar="JOB", type=click.IntRange(min=1))
 
 

@@ -4,10 +4,16 @@ from typing import Any
 
 import click
 
-from ui.commands.jobs import detach_option, finish
+from ui.commands.jobs import finish
+from ui.commands.options import (
+    ABOVE_ZERO,
+    column_options,
+    detach_option,
+    device_option,
+    epochs_option,
+    patience_option,
+)
 from ui.group import Finite, Session, common_options, pass_session
-
-ABOVE_ZERO = Finite(min=0, min_open=True)
 
 
 @click.command("train-mixture")
@@ -28,17 +34,15 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 )
 @click.option("--top-k", type=click.IntRange(min=2), help="Experts that mix in each token [default: all].")
 @click.option("--balance", type=Finite(min=0), help="Weight of the loss of uneven use [default: 0.01].")
-@click.option("--text", help="Column of the text [default: text].")
-@click.option("--text-pair", help="Column of the second text, for tasks on pairs.")
-@click.option("--label", help="Column of the label [default: label].")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
+@column_options
+@epochs_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step [default: 32].")
 @click.option("--gate-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the gate.")
 @click.option("--learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the adapters.")
 @click.option("--head-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the heads.")
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
+@patience_option
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @detach_option
 @common_options
 @pass_session

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ui.commands.jobs import detach_option, finish
+from ui.commands.jobs import finish
+from ui.commands.options import detach_option, device_option
 from ui.group import Finite, Session, as_json, common_options, pass_session
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ WEIGHTS = 10
 )
 @click.option("--seed", type=int, help="Seed of what is drawn [default: 0].")
 @click.option("--max-new-tokens", type=int, help="Tokens to write, at most [default: as were learnt].")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @common_options
 @pass_session
 def predict(
@@ -155,7 +156,7 @@ def _write_text(predictions: Iterable["Prediction"]) -> None:
 @click.argument("reference", metavar="[NAME]", required=False)
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
 @click.option("--data", help="File of labelled rows to use instead of the task's own.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @detach_option
 @common_options
 @pass_session

@@ -1,19 +1,15 @@
 """`retrain-router` and `routers`."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 import click
 
-from ui.commands.jobs import detach_option, finish
+from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE
+from ui.commands.jobs import finish
+from ui.commands.options import detach_option, device_option
 from ui.group import Finite, Session, common_options, page_options, pass_session
-
-if TYPE_CHECKING:
-    from registry.records import Alias
 
 
 @click.command("retrain-router")
-@click.option("--router", default="auto", show_default=True, help="Kind of router; auto fits all and picks.")
+@click.option("--router", default=AUTO, show_default=True, help="Kind of router; auto fits all and picks.")
 @click.option(
     "--expert",
     "experts",
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
     "--coverage",
     type=Finite(0, 1, min_open=True),
     metavar="SHARE",
-    default=0.98,
+    default=COVERAGE,
     show_default=True,
     help="Share of the rows of these tasks that are to be answered; to stranger ones no expert fits.",
 )
@@ -39,11 +35,11 @@ if TYPE_CHECKING:
     "--tolerance",
     type=Finite(0, 100),
     metavar="POINTS",
-    default=1.0,
+    default=TOLERANCE,
     show_default=True,
     help="Points of accuracy that a task may lose; a larger loss, unless chance explains it, is refused.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @detach_option
 @common_options
 @pass_session
@@ -82,14 +78,6 @@ def retrain_router(
         finish(session, registry, job, detach=detach)
 
 
-def names_of(aliases: Iterable["Alias"]) -> dict[str, list[str]]:
-    """The names that point at each target."""
-    found: dict[str, list[str]] = {}
-    for alias in aliases:
-        found.setdefault(alias.target, []).append(alias.ref)
-    return found
-
-
 @click.command("routers")
 @page_options("router@12")
 @common_options
@@ -98,6 +86,7 @@ def routers(session: Session, limit: int | None, after: str | None) -> None:
     """List the router generations, oldest first."""
     from registry import measured
     from ui import present
+    from ui.views.aliases import names_of
 
     with session.open() as registry:
         listed = registry.generations(limit=limit, after=after)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from ui.commands.options import device_option
 from ui.group import RegistryGroup, Session, common_options, pass_session
 
 
@@ -32,7 +33,7 @@ from ui.group import RegistryGroup, Session, common_options, pass_session
     metavar="ADDRESS",
     help="Believe a proxy at this address who asks, and whether by HTTPS; repeat it for more.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @common_options
 @pass_session
 def ui(

@@ -5,8 +5,17 @@ from typing import Any
 import click
 
 from registry.errors import InvalidSettingError
-from ui.commands.jobs import detach_option, finish
-from ui.group import Finite, Session, common_options, pass_session
+from ui.commands.jobs import finish
+from ui.commands.options import (
+    ABOVE_ZERO,
+    detach_option,
+    device_option,
+    epochs_option,
+    max_length_option,
+    patience_option,
+    task_options,
+)
+from ui.group import Session, common_options, pass_session
 
 SETTINGS = (
     "adapter",
@@ -31,8 +40,6 @@ SETTINGS = (
 FOR_ONE_FILE = ("name", "validation", "test")
 """Options of `add-task` that say something of one file."""
 
-ABOVE_ZERO = Finite(min=0, min_open=True)
-
 
 @click.command("add-task")
 @click.option(
@@ -42,13 +49,7 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
     multiple=True,
     help="CSV, TSV, JSON Lines or Parquet file of the task's rows; repeat it for several tasks.",
 )
-@click.option("--name", help="Name of the task [default: the file's name].")
-@click.option("--kind", help="Kind of task [default: told from the columns].")
-@click.option("--text", help="Column of the text [default: text].")
-@click.option("--text-pair", help="Column of the second text, for tasks on pairs.")
-@click.option("--label", help="Column of the answer, be it a label or a text [default: label, or target].")
-@click.option("--validation", help="File of validation rows [default: a tenth of the rows].")
-@click.option("--test", help="File of test rows [default: a tenth of the rows].")
+@task_options
 @click.option(
     "--base-model",
     envvar="REGISTRY_BASE_MODEL",
@@ -61,12 +62,12 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
 @click.option("--first-layer", type=click.IntRange(min=0), help="First layer that adapters change.")
 @click.option("--targets", help="Linear layers that adapters change, as q_proj,v_proj [default: the kind's].")
 @click.option("--options", help="What else the kind of adapter can be told, as block=8; name=value.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows, at most.")
+@epochs_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per step.")
 @click.option("--learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the adapters.")
 @click.option("--head-learning-rate", type=ABOVE_ZERO, help="Highest learning rate of the head.")
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without gain before training stops.")
-@click.option("--max-length", type=click.IntRange(min=8), help="Tokens of a text that are read.")
+@patience_option
+@max_length_option
 @click.option("--template", help="Text around {text} where answers are written; \\n is a line break.")
 @click.option("--max-target", type=click.IntRange(min=2), help="Tokens of an answer to learn, at most.")
 @click.option("--seed", type=int, help="Seed of everything random [default: 0].")
@@ -76,7 +77,7 @@ ABOVE_ZERO = Finite(min=0, min_open=True)
     default=None,
     help="Answer within seconds: first a head alone (kind probe), which stays if training is no better.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @detach_option
 @common_options
 @pass_session

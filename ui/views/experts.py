@@ -7,6 +7,7 @@ from typing import Any
 from registry import Expert, Registry, combinations, measured
 from registry.errors import DamagedError
 from registry.lineage import CHOOSES, COMBINED, FOLLOWS
+from ui.views.aliases import names_of
 from ui.views.intervals import measured as document
 from ui.views.retirements import document as retirement
 
@@ -14,9 +15,7 @@ from ui.views.retirements import document as retirement
 def list_experts(registry: Registry, *, text: str = "", all_versions: bool = False) -> list[dict[str, Any]]:
     """The newest expert of each task, or every version; those whose name, kind or alias holds `text`."""
     scores = measured.scores(registry, "test")
-    names: dict[str, list[str]] = {}
-    for alias in registry.aliases():
-        names.setdefault(alias.target, []).append(alias.ref)
+    names = names_of(registry.aliases())
     retired = registry.retirements.now()
     listed = [
         {

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from trainer.data.columns import OPTIONS
+from trainer.settings import READ
+
 if TYPE_CHECKING:
     from registry import Job
 
@@ -20,6 +23,21 @@ def _add_task(job: "Job") -> list[str]:
     return words + _options(asked["settings"])
 
 
+def _add_tasks(job: "Job") -> list[str]:
+    asked, rows = job.params, _each_rows(job)
+    words = ["add-task"]
+    for one in rows:
+        words += ["--data", one["source"]]
+    words += _options(_columns(*rows))
+    if asked["base_model"] is not None:
+        words += ["--base-model", asked["base_model"]]
+    return words + _options(asked["settings"])
+
+
+def _each_rows(job: "Job") -> list[Mapping[str, Any]]:
+    return [one["rows"] for one in job.params["tasks"]]
+
+
 def _adapt(job: "Job") -> list[str]:
     asked = job.params
     words = _from_rows("adapt", asked)
@@ -30,10 +48,17 @@ def _adapt(job: "Job") -> list[str]:
 
 def _from_rows(command: str, asked: Mapping[str, Any]) -> list[str]:
     words = [command, "--data", asked["rows"]["source"], "--name", asked["task"]]
-    for role, column in asked["rows"]["columns"].items():
-        if role != column:
-            words += [f"--{role.replace('_', '-')}", column]
-    return words
+    return words + _options(_columns(asked["rows"]))
+
+
+def _columns(*files: Mapping[str, Any]) -> dict[str, str]:
+    """The options that name the columns of some files, where these are not called as their roles."""
+    common = set.intersection(*({*rows["columns"].items()} for rows in files))
+    names = dict(common)
+    found = {role: names[role] for role in OPTIONS if names.get(role, role) != role}
+    # The column of a target is named as that of a label is, so the kind has to say which of them it is.
+    kind = {"kind": files[0]["kind"]} if any(OPTIONS[role] != role for role in found) else {}
+    return {**kind, **{OPTIONS[role]: column for role, column in found.items()}}
 
 
 def _retrain_router(job: "Job") -> list[str]:
@@ -49,6 +74,18 @@ def _retrain_router(job: "Job") -> list[str]:
     return words + _options(asked)
 
 
+def _train_mixture(job: "Job") -> list[str]:
+    asked = job.params
+    words = ["train-mixture", "--data", asked["rows"]["source"], "--experts", *asked["experts"]]
+    return words + _options(_corpus_columns(job)) + _options(asked["settings"])
+
+
+def _corpus_columns(job: "Job") -> dict[str, str]:
+    """Without that of targets, which is found by its name alone."""
+    rows = job.params["rows"]
+    return {name: column for name, column in _columns(rows).items() if name in rows["columns"]}
+
+
 def _evaluate(job: "Job") -> list[str]:
     asked = job.params
     words = ["evaluate", asked["ref"], "--split", asked["split"]]
@@ -62,8 +99,10 @@ def _retry(job: "Job") -> list[str]:
 COMMANDS: dict[str, Callable[["Job"], list[str]]] = {
     "adapt": _adapt,
     "add_task": _add_task,
+    "add_tasks": _add_tasks,
     "evaluate": _evaluate,
     "retrain_router": _retrain_router,
+    "train_mixture": _train_mixture,
 }
 
 
@@ -71,8 +110,15 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
     words = []
     for name, value in settings.items():
         if value is not None and value is not False:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [_word(value)])]
     return words
+
+
+def _word(value: Any) -> str:
+    """A value as an option takes it: names with commas between them, options with semicolons."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}={one}" for name, one in value.items())
+    return ",".join(value) if isinstance(value, list) else f"{value}"
 
 
 def python(job: "Job") -> str:
@@ -83,12 +129,41 @@ def python(job: "Job") -> str:
 def _python_add_task(job: "Job") -> str:
     asked = job.params
     given = _given(asked, "base_model")
-    settings = ", ".join(f"{name}={value!r}" for name, value in asked["settings"].items())
     source = repr(asked["rows"]["source"])
     return _program(
         "from trainer import ExpertSettings, add_task",
-        f"added = add_task(registry, {source}{given}, settings=ExpertSettings({settings}))",
+        f"added = add_task(registry, {source}{given}, settings={_settings('ExpertSettings', asked)})",
         "print(added.expert.name, added.metrics)",
+    )
+
+
+def _python_add_tasks(job: "Job") -> str:
+    asked, rows = job.params, _each_rows(job)
+    sources = [one["source"] for one in rows]
+    given = _arguments(base_model=asked["base_model"], **_columns(*rows))
+    return _program(
+        "from trainer import ExpertSettings, add_tasks",
+        f"added = add_tasks(registry, {sources!r}{given}, settings={_settings('ExpertSettings', asked)})",
+        "print([one.expert.name for one in added])",
+    )
+
+
+def _settings(kind: str, asked: Mapping[str, Any]) -> str:
+    read = {
+        name: READ[name](value) if name in READ and value is not None else value
+        for name, value in asked["settings"].items()
+    }
+    return f"{kind}({', '.join(f'{name}={value!r}' for name, value in read.items())})"
+
+
+def _python_train_mixture(job: "Job") -> str:
+    asked = job.params
+    given = _arguments(experts=asked["experts"], **_corpus_columns(job))
+    source, settings = repr(asked["rows"]["source"]), _settings("MixtureSettings", asked)
+    return _program(
+        "from trainer import MixtureSettings, train_mixture",
+        f"made = train_mixture(registry, {source}{given}, settings={settings})",
+        "print(made.generation.name, made.metrics)",
     )
 
 
@@ -104,9 +179,11 @@ def _python_adapt(job: "Job") -> str:
 
 def _given(asked: Mapping[str, Any], *names: str) -> str:
     """The task's name, the columns, and what else of `asked` is not None, as arguments of a call."""
-    columns = {role: column for role, column in asked["rows"]["columns"].items() if role != column}
-    wanted = {"name": asked["task"], **{name: asked[name] for name in names}, **columns}
-    return "".join(f", {name}={value!r}" for name, value in wanted.items() if value is not None)
+    return _arguments(name=asked["task"], **{name: asked[name] for name in names}, **_columns(asked["rows"]))
+
+
+def _arguments(**given: Any) -> str:
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
 
 
 def _python_retrain_router(job: "Job") -> str:
@@ -135,8 +212,10 @@ def _python_retry(job: "Job") -> str:
 PYTHON: dict[str, Callable[["Job"], str]] = {
     "adapt": _python_adapt,
     "add_task": _python_add_task,
+    "add_tasks": _python_add_tasks,
     "evaluate": _python_evaluate,
     "retrain_router": _python_retrain_router,
+    "train_mixture": _python_train_mixture,
 }
 
 

@@ -9,6 +9,7 @@ from registry import Registry
 from registry.errors import InvalidSettingError, NotFoundError
 from trainer.inputs import Input
 from ui import present
+from ui.views.aliases import names_of
 
 if TYPE_CHECKING:
     from trainer.predictions import Prediction
@@ -27,9 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def list_pools(registry: Registry) -> list[dict[str, Any]]:
     """The generations that can answer, newest first, each with its experts and what it is called."""
-    names: dict[str, list[str]] = {}
-    for alias in registry.aliases():
-        names.setdefault(alias.target, []).append(alias.ref)
+    names = names_of(registry.aliases())
     return [
         {
             "generation": generation.name,

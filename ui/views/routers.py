@@ -7,6 +7,7 @@ from registry import Registry, measured
 from registry.audit import Wanted, events
 from registry.measured import Summary
 from registry.names import ROUTER
+from ui.views.aliases import names_of
 from ui.views.experts import stamp
 from ui.views.intervals import measured as document
 
@@ -32,9 +33,7 @@ def list_generations(registry: Registry, *, newest: int | None = None) -> list[d
     found: dict[int, dict[str, Any]] = {}
     for cell in measured.cells(registry, [one.number for one in listed], split="test"):
         found.setdefault(cell.generation, {})[cell.metric] = document(cell.metric, cell.value, cell.examples)
-    names: dict[str, list[str]] = {}
-    for alias in registry.aliases():
-        names.setdefault(alias.target, []).append(alias.ref)
+    names = names_of(registry.aliases())
     said = measured.gates(registry)
     return [
         {

@@ -12,11 +12,12 @@ import pytest
 
 from registry import Job, Registry
 from registry.canonical import canonical_json
-from registry.errors import FencedError
+from registry.errors import FencedError, InvalidSettingError
 from tests.trainer.jobs.asked import ASKED
 from tests.trainer.samples import QUICK, write
 from trainer import add_task, kinds
 from trainer.base_model import BaseModel
+from trainer.jobs import clone
 from trainer.progress import Stopped, silent
 from trainer.worker import Worker
 
@@ -145,6 +146,22 @@ def test_a_worker_does_it_and_done_again_it_makes_nothing_new(
             made.append((job.kind, facts["experts"], facts["generations"], facts["datasets"]))
     assert made[0] == made[1]
     assert registry.verify() == []
+
+
+def test_a_kind_that_has_settings_reads_them_and_refuses_wrong_ones(
+    kind: ModuleType, registry: Registry, ask: Callable[[], Job]
+) -> None:
+    job = ask()
+    assert hasattr(kind, "settings_of") == ("settings" in job.params)
+    if "settings" not in job.params:
+        with pytest.raises(InvalidSettingError, match="has no settings that could be changed"):
+            clone(registry, job.id, {"epochs": 2})
+        return
+    assert clone(registry, job.id, job.params["settings"]) == job
+    assert clone(registry, job.id, {"epochs": 2}).params == {**job.params, "settings": {"epochs": 2}}
+    for wrong in ({"epoch": 2}, {"epochs": "two"}, {"epochs": 0}):
+        with pytest.raises(InvalidSettingError, match="epoch"):
+            clone(registry, job.id, wrong)
 
 
 def test_asking_loads_no_torch(two_experts: Path, registry: Registry, tiny_llama_folder: Path) -> None:

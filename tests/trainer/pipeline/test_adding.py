@@ -5,15 +5,15 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from registry import ConflictError, NotFoundError, Registry
 from registry.errors import DataRefusedError, InvalidSettingError
 from tests.trainer.pipeline.steps import Stopped, mood, state, stop_at
-from tests.trainer.samples import QUICK, TASKS, mood_rows, write
-from trainer import add_task, add_tasks
+from tests.trainer.samples import QUICK, mood_rows, write
+from trainer import add_task
 from trainer.base_model import BaseModel
+from trainer.pipeline import AddedTask
 
 AFTER_AN_EPOCH = 59
 """Rows seen one step of 16 after the first epoch, which has 43."""
@@ -70,6 +70,22 @@ def test_the_same_rows_with_the_same_settings_are_nothing_to_do(
     again = mood(registry, tmp_path, llama)
     assert replace(again, seconds=0) == replace(first, seconds=0, created=False)
     assert state(registry) == before
+
+
+def test_what_another_process_made_meanwhile_is_not_made_again(
+    registry: Registry, tmp_path: Path, llama: BaseModel
+) -> None:
+    theirs: list[AddedTask] = []
+
+    def race(stage: str, done: int, total: int, note: str) -> None:
+        if stage == "training" and not theirs:
+            with Registry(registry.home) as other:
+                theirs.append(mood(other, tmp_path, llama))
+
+    own = mood(registry, tmp_path, llama, on_progress=race)
+    assert (theirs[0].created, own.created) == (True, False)
+    assert registry.experts(all_versions=True) == [theirs[0].expert] == [own.expert]
+    assert own.metrics == theirs[0].metrics
 
 
 def test_changed_rows_make_the_next_version(registry: Registry, tmp_path: Path, llama: BaseModel) -> None:
@@ -255,71 +271,4 @@ def test_cached_states_that_were_damaged_are_said_to_be_computed_again(
     made = mood(copy, tmp_path, llama, settings=replace(QUICK, seed=3))
     assert made.findings[-1] == (
         "The cached states of these rows were damaged or of another version. They are computed again."
-    )
-
-
-@pytest.mark.parametrize("together", [False, True])
-def test_several_files_become_an_expert_each(
-    copy: Registry, registry: Registry, tmp_path: Path, llama: BaseModel, together: bool
-) -> None:
-    stages: list[str] = []
-    files = [write(tmp_path, task) for task in TASKS]
-    made = add_tasks(
-        registry,
-        files,
-        base_model=llama,
-        settings=QUICK,
-        together=together,
-        on_progress=lambda stage, *_: stages.append(stage),
-    )
-    assert [one.expert.name for one in made] == [f"{task}@1" for task in TASKS]
-    assert [stage for stage in dict.fromkeys(stages) if "training" in stage] == (
-        ["training"] if together else [f"{task}: training" for task in TASKS]
-    )
-    for one in made:
-        alone = copy.expert(one.expert.name)
-        assert (one.expert.dataset, one.expert.config, one.expert.settings_key) == (
-            alone.dataset,
-            alone.config,
-            alone.settings_key,
-        )
-        values, wanted = (home.tensors(alone.name)[0] for home in (registry, copy))
-        for name, value in values.items():
-            assert np.allclose(value, wanted[name], atol=2e-3 if together else 0), name
-    assert registry.verify() == []
-    assert [one.created for one in add_tasks(registry, files, base_model=llama, settings=QUICK)] == [
-        False
-    ] * 3
-
-
-def test_of_several_those_that_are_there_are_not_made_again(
-    copy: Registry, tmp_path: Path, llama: BaseModel
-) -> None:
-    more = write(tmp_path, "mood", rows=[*mood_rows(), ("A happy end.", "good")])
-    made = add_tasks(copy, [write(tmp_path, "pairs"), more], base_model=llama, settings=QUICK, together=True)
-    assert [(one.expert.name, one.created) for one in made] == [("pairs@1", False), ("mood@2", True)]
-
-
-def test_of_several_those_made_before_one_was_refused_stay(
-    registry: Registry, tmp_path: Path, llama: BaseModel
-) -> None:
-    def refuse(stage: str, _done: int, _total: int, _note: str) -> None:
-        if stage.startswith("question"):
-            raise Stopped
-
-    files = [write(tmp_path, task) for task in ("mood", "question")]
-    with pytest.raises(Stopped):
-        add_tasks(registry, files, base_model=llama, settings=QUICK, on_progress=refuse)
-    assert [expert.name for expert in registry.experts()] == ["mood@1"]
-    made = add_tasks(registry, files, base_model=llama, settings=QUICK)
-    assert [(one.expert.name, one.created) for one in made] == [("mood@1", False), ("question@1", True)]
-
-
-def test_two_files_for_one_task_are_refused_before_anything_is_read(
-    registry: Registry, tmp_path: Path, llama: BaseModel
-) -> None:
-    with pytest.raises(InvalidSettingError) as refusal:
-        add_tasks(registry, [write(tmp_path, "mood"), tmp_path / "elsewhere" / "mood.csv"], base_model=llama)
-    assert str(refusal.value) == (
-        "two files are for the task 'mood': rename one, or add them one by one with --name"
     )

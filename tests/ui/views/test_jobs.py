@@ -184,6 +184,55 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
     measure = registry.jobs.enqueue("evaluate", {"ref": "mood@1", "split": "test", "rows": None})
     assert calls.command(measure) == ["evaluate", "mood@1", "--split", "test"]
     assert "evaluate(registry, 'mood@1', split='test')" in calls.python(measure)
+    written = {**ROWS, "kind": "text_generation", "columns": {"text": "text", "target": "answer"}}
+    writing = registry.jobs.enqueue(
+        "add_task",
+        {
+            "rows": written,
+            "task": "mood",
+            "base_model": None,
+            "settings": {"targets": "q_proj,v_proj", "options": {"block": 8}},
+        },
+    )
+    assert calls.command(writing)[5:] == [
+        "--kind", "text_generation", "--label", "answer",
+        "--options", "block=8", "--targets", "q_proj,v_proj",
+    ]  # fmt: skip
+    assert (
+        "name='mood', kind='text_generation', label='answer', "
+        "settings=ExpertSettings(options={'block': 8}, targets=('q_proj', 'v_proj'))"
+    ) in calls.python(writing)
+    several = registry.jobs.enqueue(
+        "add_tasks",
+        {
+            "tasks": [
+                {"task": "mood", "rows": ROWS},
+                {"task": "tone", "rows": {**ROWS, "source": "tone.csv"}},
+            ],
+            "base_model": None,
+            "settings": {"epochs": 2},
+        },
+    )
+    assert calls.command(several) == [
+        "add-task", "--data", "mood data.csv", "--data", "tone.csv", "--text", "sentence", "--epochs", "2",
+    ]  # fmt: skip
+    assert (
+        "add_tasks(registry, ['mood data.csv', 'tone.csv'], text='sentence', "
+        "settings=ExpertSettings(epochs=2))"
+    ) in calls.python(several)
+    mixed = registry.jobs.enqueue(
+        "train_mixture",
+        {"rows": {**written, "columns": {"text": "a", "target": "b"}}, "experts": ["a@1", "b@1"],
+         "settings": {"freeze_experts": True, "gate": "shared"}},
+    )  # fmt: skip
+    assert calls.command(mixed) == [
+        "train-mixture", "--data", "mood data.csv", "--experts", "a@1", "b@1", "--text", "a",
+        "--freeze-experts", "--gate", "shared",
+    ]  # fmt: skip
+    assert (
+        "train_mixture(registry, 'mood data.csv', experts=['a@1', 'b@1'], text='a', "
+        "settings=MixtureSettings(freeze_experts=True, gate='shared'))"
+    ) in calls.python(mixed)
     other = registry.jobs.enqueue("of_another_distribution", {})
     assert calls.command(other) == ["jobs", "retry", str(other.id)]
     assert f"registry.jobs.retry({other.id})" in calls.python(other)

@@ -8,7 +8,7 @@ from registry import audit
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import filled, table, when_opened
-from ui.browser.shared import call, command, same_as, warns
+from ui.browser.shared import command, same_as, warns
 from ui.views.audit import list_events
 
 TITLE = "Audit"
@@ -75,13 +75,7 @@ def build(context: Context) -> None:
     )
     shell, python = same_as()
     shell.value = command("history", "production")
-    python.value = "\n".join(
-        [
-            "from registry import Registry, audit",
-            "",
-            call("events, total = audit.events", "REGISTRY").replace("'REGISTRY'", "Registry()"),
-        ]
-    )
+    python.value = "from registry import Registry, audit\n\nevents, total = audit.events(Registry())"
     given, shown = [kinds, subject, actor, text, page], [listed, said]
     when_opened(tab.show, given, shown)
     gr.on(

@@ -142,7 +142,7 @@ def _clone(tab: Tab, number: gr.Number) -> None:
     with gr.Accordion("Do it again with other settings", open=False):
         settings = gr.Textbox(
             label="Settings (JSON)",
-            info="Those of an expert, which take the place of the job's own.",
+            info="They take the place of the job's own.",
             lines=2,
             max_length=10_000,
         )
