@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from registry import Registry
+from registry import Registry, back_up
 from registry.owners import Owner
 from tests.registry.samples import ACCURACY, add_expert, add_generation
 
@@ -30,6 +30,13 @@ def filled(registry: Registry) -> Registry:
     registry.promote("router@2")
     registry.promote("sst2@1", alias="stable")
     return registry
+
+
+@pytest.fixture
+def backup(filled: Registry, tmp_path: Path) -> Path:
+    """One of it, with something cached."""
+    filled.add_features("key", b"hidden states", {})
+    return back_up(filled, tmp_path / "backup.tar").file
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 import io
 import json
-import os
-import random
-import shutil
 import stat
 import tarfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -19,38 +15,15 @@ import pytest
 
 from registry import Registry, back_up, collect, examine, restore, revisions
 from registry.database import FILE, migrate
-from registry.errors import ConflictError, DamagedError, NotFoundError, SchemaError, StorageError
+from registry.errors import ConflictError, DamagedError, NotFoundError, StorageError
 from registry.references import referenced
 from registry.sqlite import driver
 from tests.registry.samples import add_dataset, add_expert, add_generation
+from tests.registry.tars import changed_manifest, members, rewrite
 from tests.registry.test_garbage import enqueue, names
 from tests.stress.kills.migrating import rows
 
-PARTIAL = ".partial-registry-backup"
-HALF_HOME = ".partial-registry-home"
 RELEASE = Path(__file__).parent / "releases" / "0.1.0"
-
-
-@pytest.fixture
-def backup(filled: Registry, tmp_path: Path) -> Path:
-    filled.add_features("key", b"hidden states", {})
-    return back_up(filled, tmp_path / "backup.tar").file
-
-
-def members(file: Path) -> list[tuple[str, bytes]]:
-    with tarfile.open(file) as archive:
-        return [(member.name, archive.extractfile(member).read()) for member in archive]  # type: ignore[union-attr]
-
-
-def rewrite(file: Path, content: list[tuple[str, bytes]], kind: bytes = tarfile.REGTYPE) -> None:
-    """A tar of these members as `registry backup` would write it, except for `kind` of the last."""
-    with file.open("wb") as made:
-        for number, (name, data) in enumerate(content, 1):
-            header = tarfile.TarInfo(name)
-            header.size = len(data)
-            header.type = kind if number == len(content) else tarfile.REGTYPE
-            made.write(header.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512))
-        made.write(bytes(1024))
 
 
 def test_a_restored_registry_is_the_one_that_was_backed_up(filled: Registry, tmp_path: Path) -> None:
@@ -265,106 +238,6 @@ def test_backups_during_writes_are_whole(home: Path, tmp_path: Path) -> None:
         writer.join()
 
 
-def test_every_cut_and_every_flipped_byte_of_a_header_is_refused(backup: Path, tmp_path: Path) -> None:
-    """A flip that only changes what nobody reads, such as an owner's number, breaks the header's checksum."""
-    good = backup.read_bytes()
-    damaged = tmp_path / "damaged.tar"
-    chance = random.Random(0)
-    cuts = [*range(0, len(good), len(good) // 60), len(good) - 1]
-    flips = [*range(0, 512, 3), *(chance.randrange(len(good) - 1024) for _ in range(150))]
-    changed = [good[:cut] for cut in cuts]
-    changed += [good[:place] + bytes([good[place] ^ 0x41]) + good[place + 1 :] for place in flips]
-    changed += [good + b"x", good + bytes(512), b"", b"x" * 2_000, bytes(2_000)]
-    refused = 0
-    for content in changed:
-        damaged.write_bytes(content)
-        try:
-            restored = restore(damaged, tmp_path / "new")
-        except (DamagedError, SchemaError) as error:
-            assert "\n" not in str(error)
-            refused += 1
-        else:
-            # What is left are bytes that mean nothing: the padding between members, a date, a space.
-            with Registry(restored.home) as registry:
-                assert registry.verify() == []
-            shutil.rmtree(restored.home)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "damaged.tar", "home"]
-    assert refused >= 0.95 * len(changed)
-
-
-def with_name(content: list[tuple[str, bytes]], name: str) -> list[tuple[str, bytes]]:
-    return [*content[:-1], (name, content[-1][1])]
-
-
-@pytest.mark.parametrize("name", ["../../escaped", "/escaped", "blobs/../../escaped", "blobs/sha256/aa/aa"])
-def test_no_name_in_a_backup_becomes_a_path(backup: Path, tmp_path: Path, name: str) -> None:
-    rewrite(backup, with_name(members(backup), name))
-    with pytest.raises(DamagedError, match="is not where it should be"):
-        restore(backup, tmp_path / "new")
-    assert not any("escaped" in path.name for path in tmp_path.rglob("*"))
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE]
-)
-def test_only_regular_files_are_taken(backup: Path, tmp_path: Path, kind: bytes) -> None:
-    rewrite(backup, members(backup), kind)
-    with pytest.raises(DamagedError, match="is not where it should be"):
-        restore(backup, tmp_path / "new")
-
-
-def changed_manifest(content: list[tuple[str, bytes]], **change: object) -> list[tuple[str, bytes]]:
-    about = {**json.loads(content[0][1]), **change}
-    return [("manifest.json", json.dumps(about, indent=0).encode()), *content[1:]]
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "words"),
-    [
-        ({"revision": "9999"}, SchemaError, "is newer than this program"),
-        ({"revision": "0001"}, SchemaError, "is not at the revision that its manifest says"),
-        ({"version": 2}, DamagedError, "of version 2"),
-        ({"format": "another"}, DamagedError, "it is a 'another'"),
-        ({"created_at": "yesterday"}, DamagedError, "its manifest cannot be read"),
-        ({"created_at": "2026-01-01T00:00:00"}, DamagedError, "is no time at which"),
-        ({"created_at": "0001-01-01T00:00:00+00:00"}, DamagedError, "is no time at which"),
-        ({"database": ["../escaped", 5]}, DamagedError, "is not a digest and a size"),
-        ({"blobs": [["f" * 64, 1 << 50]]}, DamagedError, "its manifest says"),
-        ({"blobs": [["f" * 64, -1]]}, DamagedError, "is not a digest and a size"),
-        ({"blobs": [["f" * 64, True]]}, DamagedError, "is not a digest and a size"),
-        ({"blobs": 5}, DamagedError, "its manifest cannot be read"),
-    ],
-)
-def test_a_manifest_that_says_something_else_is_refused(
-    backup: Path, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
-) -> None:
-    rewrite(backup, changed_manifest(members(backup), **change))
-    with pytest.raises(error, match=words):
-        restore(backup, tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_backup_that_lacks_a_blob_is_refused(backup: Path, tmp_path: Path) -> None:
-    content = members(backup)
-    blobs = json.loads(content[0][1])["blobs"]
-    rewrite(backup, changed_manifest(content[:-1], blobs=blobs[:-1]))
-    with pytest.raises(DamagedError, match=f"lacks 1 blobs, such as {blobs[-1][0]}"):
-        restore(backup, tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_database_of_another_program_is_refused(backup: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.db"
-    with closing(driver.connect(other)) as connection:
-        connection.execute("CREATE TABLE notes (a)")
-    content = other.read_bytes()
-    made = [members(backup)[0], ("registry.db", content)]
-    rewrite(backup, changed_manifest(made, database=[sha256(content).hexdigest(), len(content)], blobs=[]))
-    with pytest.raises(SchemaError, match="is not a registry"):
-        restore(backup, tmp_path / "new")
-
-
 def test_an_older_backup_is_restored_as_it_was_and_can_be_migrated(backup: Path, tmp_path: Path) -> None:
     database = (RELEASE / FILE).read_bytes()
     blobs = sorted(path for path in (RELEASE / "blobs").rglob("*") if path.is_file())
@@ -382,115 +255,6 @@ def test_an_older_backup_is_restored_as_it_was_and_can_be_migrated(backup: Path,
     migrate(restored.home)
     with Registry(restored.home) as registry:
         assert registry.verify() == []
-
-
-def test_a_killed_backup_or_restore_can_simply_be_run_again(
-    filled: Registry, backup: Path, tmp_path: Path
-) -> None:
-    again = tmp_path / "again.tar"
-
-    def stop(done: int, _total: int) -> None:
-        if done == 2:
-            os._exit(9)
-
-    def taking() -> None:
-        back_up(filled, again, on_progress=stop)
-
-    def putting_back() -> None:
-        restore(backup, tmp_path / "new", on_progress=stop)
-
-    for work in (taking, putting_back):
-        child = os.fork()
-        if not child:
-            work()
-        os.waitpid(child, 0)
-    assert not again.exists()
-    assert not (tmp_path / "new").exists()
-    assert len(list(tmp_path.glob(".*"))) == 2
-    back_up(filled, again)
-    restore(again, tmp_path / "new")
-    assert list(tmp_path.glob(".*")) == []
-
-
-def in_folder(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def test_what_killed_ones_left_is_removed_whatever_its_name(
-    filled: Registry, backup: Path, tmp_path: Path
-) -> None:
-    ours = [f".a.tar{PARTIAL}{suffix}" for suffix in ("", ".db", ".db-journal", ".db-wal", ".db-shm")]
-    ours += [f".alone{PARTIAL}.db", f".b{PARTIAL}{PARTIAL}"]
-    strange = [f"mine{PARTIAL}", f".c{PARTIAL}.txt", f".d{PARTIAL}.db.txt", f"{PARTIAL}", ".c.tar.partial"]
-    for name in (*ours, *strange):
-        (tmp_path / name).write_bytes(b"half a backup")
-    for name in ("half", "mine"):
-        (tmp_path / f".{name}{HALF_HOME}" / "blobs").mkdir(parents=True)
-    (tmp_path / f".half{HALF_HOME}" / FILE).write_bytes(b"half a database")
-    (tmp_path / f".mine{HALF_HOME}").rename(tmp_path / f"mine{HALF_HOME}")
-    (tmp_path / f".link{HALF_HOME}").symlink_to(filled.home)
-    before = in_folder(tmp_path)
-    back_up(filled, tmp_path / "next.tar")
-    assert in_folder(tmp_path) == before - set(ours) | {"next.tar"}
-    restore(backup, tmp_path / "new")
-    assert in_folder(tmp_path) == before - {*ours, f".half{HALF_HOME}"} | {"next.tar", "new"}
-    assert filled.verify() == []
-
-
-def test_those_at_work_are_left_alone(filled: Registry, backup: Path, tmp_path: Path) -> None:
-    rounds: list[set[str]] = []
-
-    def meanwhile(done: int, _total: int) -> None:
-        if done == 1:
-            before = {path.name for path in tmp_path.glob(".*")}
-            back_up(filled, tmp_path / f"{len(rounds)}.tar")
-            restore(backup, tmp_path / f"home {len(rounds)}")
-            assert {path.name for path in tmp_path.glob(".*")} == before
-            rounds.append(before)
-
-    back_up(filled, tmp_path / "again.tar", on_progress=meanwhile)
-    restore(tmp_path / "again.tar", tmp_path / "new", on_progress=meanwhile)
-    assert rounds == [{f".again.tar{PARTIAL}"}, {f".new{HALF_HOME}"}]
-    with Registry(tmp_path / "new") as restored:
-        assert restored.verify() == []
-
-
-def test_a_backup_in_a_crowd_of_others_that_tidy_up_is_made(filled: Registry, tmp_path: Path) -> None:
-    """Whoever tidies up holds the locks of leftovers for a moment: nobody fails by that."""
-
-    def work(number: int) -> None:
-        for turn in range(5):
-            made = back_up(filled, tmp_path / f"{number}.tar").file
-            restore(made, tmp_path / f"home {number} {turn}")
-            made.rename(tmp_path / f".{number}.tar{PARTIAL}")  # As if the next one had been killed.
-            (tmp_path / f".home {number} {turn + 1}{HALF_HOME}").mkdir()
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(work, range(4))) == [None] * 4
-    back_up(filled, tmp_path / "last.tar")
-    restore(tmp_path / "last.tar", tmp_path / "last")
-    assert list(tmp_path.glob(".*")) == []
-
-
-def test_two_that_write_the_same_file_do_not_mix(filled: Registry, backup: Path, tmp_path: Path) -> None:
-    told: list[str] = []
-
-    def meanwhile(done: int, _total: int) -> None:
-        if done == 1:
-            for work in (
-                lambda: back_up(filled, tmp_path / "again.tar"),
-                lambda: restore(backup, tmp_path / "new"),
-            ):
-                try:
-                    work()
-                except ConflictError as error:
-                    told.append(str(error).split(" ", maxsplit=3)[:3])  # type: ignore[arg-type]
-
-    back_up(filled, tmp_path / "again.tar", on_progress=meanwhile)
-    assert told == [["Another", "process", "is"]]
-    shutil.rmtree(tmp_path / "new")
-    restore(backup, tmp_path / "new", on_progress=meanwhile)
-    assert len(told) == 3
 
 
 def test_the_tar_of_a_backup_is_read_by_tar(backup: Path) -> None:
