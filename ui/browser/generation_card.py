@@ -123,7 +123,10 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
         "experts": found["experts"],
     }
     facts |= {name.replace("_", " "): with_interval(found["test"].get(name)) for name in METRICS}
-    facts |= {"coverage": with_interval(found["test"].get("coverage")), "no expert fits": _fit(found["fit"])}
+    facts |= {
+        "coverage": with_interval(found["test"].get("coverage")),
+        "no expert fits": when_none_fits(found),
+    }
     facts |= {
         "cost of the fit": f"{found['seconds']:.1f} s",
         "parameters": found["parameters"],
@@ -135,8 +138,11 @@ def _facts(found: Mapping[str, Any]) -> list[list[str]]:
     return [[name, value(given)] for name, given in facts.items()]
 
 
-def _fit(fit: Mapping[str, Any] | None) -> str:
-    """From where on no expert fits."""
+def when_none_fits(found: Mapping[str, Any]) -> str:
+    """From where on no expert of a generation fits, in words."""
+    fit = found["fit"]
+    if "corpus" in found["settings"]:  # What a mixture learnt from.
+        return "never: all of its experts answer together"
     if fit is None:
         return "never: an earlier release made it"
     if fit["threshold"] is None:
