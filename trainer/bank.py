@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from registry import Expert
 from registry.errors import DamagedError, InvalidSettingError
 from registry.tensors import Tensors
-from trainer import kinds
+from trainer import allocator, kinds
 from trainer.base_model import BaseModel
 from trainer.experts import described, read, thaw_head
 from trainer.forms import Form, Parts
@@ -30,6 +30,8 @@ GPU_BUDGET = 2 << 30
 """Bytes that the experts of one bank may take unless a person says otherwise; on a GPU, of its memory."""
 LEAST_PLACES = 32
 """Experts that have room whatever the budget, unless a person sets it: one for each text of a batch."""
+BURST = 16
+"""Experts read since memory was last given back, for it to be worth its price again."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Bank:
     ) -> None:
         self.base, self._fetch = base, fetch
         self.members = [Member.of(base, expert) for expert in experts]
-        self.loads = 0
+        self.loads = self._tidied = 0
         self.gate: Gate | None = None
         self.early = {layer for member in self.members for layer in member.architecture.head_layers}
         self._shelves = _shelves(self.members, base.device, budget)
@@ -192,6 +194,12 @@ class Bank:
         with self._changed:
             self._pins.subtract(slots)
             self._changed.notify_all()
+
+    def tidy(self) -> None:
+        """Give back the memory that lies free since experts were read, if many were. Between batches."""
+        if self.loads - self._tidied >= BURST:
+            self._tidied = self.loads
+            allocator.give_back()
 
     def _fits(self, slots: set[int]) -> bool:
         wanted = Counter(self.members[slot].form for slot in slots)

@@ -193,6 +193,7 @@ class MoE:
                 found |= zip(rows, answers, strict=True)
                 done += len(rows)
                 on_progress("predicting", done, total, "")
+            self.bank.tidy()
             for row in range(len(asked)):
                 answer = found[row]
                 if isinstance(answer, DamagedError):
