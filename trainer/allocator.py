@@ -1,9 +1,9 @@
 """When freed memory goes back to the system: not between training steps, but after many experts were read.
 
 glibc gives freed memory back as soon as enough of it lies together at the end, and a training step frees all
-it took: then each step pays again for every page. On a CPU this was 12 % of the time. Reading experts in the
-midst of a forward is the other extreme: their small heads come to lie behind what the forward used, and keep
-all of it from going back.
+it took: then each step pays again for every page. On a CPU this was 12 % of the time. Many experts are the
+other extreme: they are read in the midst of a forward, and what of them stays lies between what becomes free,
+which glibc then keeps.
 """
 
 import ctypes
