@@ -9,12 +9,11 @@ from registry.errors import InvalidSettingError, nearest
 from trainer import kinds
 from trainer.data import Row, TaskData, is_empty, quoted, read_table, refusal
 from trainer.data.checks import check_inputs
-from trainer.data.columns import assign_columns, columns_finding
+from trainer.data.columns import ANSWERS, assign_columns, columns_finding
 from trainer.data.reading import placed, table_rows
 
 KIND = "corpus"
 """In place of a task's kind."""
-ANSWERS = ("label", "target")
 ROLES = ("text_pair", *ANSWERS, "task", "split")
 
 

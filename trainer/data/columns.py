@@ -9,6 +9,9 @@ from trainer.data.tables import Table
 OPTIONS = {"text": "text", "text_pair": "text_pair", "label": "label", "target": "label"}
 """The roles that a caller can name a column for, and the option that does."""
 
+ANSWERS = tuple(role for role, option in OPTIONS.items() if option == "label")
+"""The roles of which a row has one: what is to be answered."""
+
 SYNONYMS: dict[str, frozenset[str]] = {
     "text": frozenset(
         """sentence question utterance review comment message tweet post body content document input query
@@ -76,6 +79,11 @@ def assign_columns(
             raise refusal(table.source, table.header, _missing(role, table.columns))
     order = (*required, *optional)
     return {role: chosen[role] for role in order if role in chosen}
+
+
+def answer_of(values: Mapping[str, str]) -> str | None:
+    """The answer of a row, by its values; None where it has none."""
+    return next((values[role] for role in ANSWERS if role in values), None)
 
 
 def names_amounts(column: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from trainer.data.columns import answer_of
 from ui.browser import progress
 from ui.browser.opening import FIELDS, table
 from ui.browser.pictures import frame, picture
@@ -36,7 +37,7 @@ def components() -> list[gr.components.Component]:
         with gr.Column():
             data = table("Data", "field", "value", height=200, widths=FIELDS)
             balance = table("Labels", "label", "rows", "share", numbers=("rows",), height=200)
-    examples = table("Some of its rows", "label", "text", "second text", widths=("20%", "50%", "30%"))
+    examples = table("Some of its rows", "answer", "text", "second text", widths=("20%", "50%", "30%"))
     with gr.Row():
         losses = frame("Loss by epoch")
         scores = frame("Score by epoch")
@@ -105,4 +106,4 @@ def _label(one: Mapping[str, Any]) -> list[Any]:
 
 
 def _row(one: Mapping[str, str]) -> list[str]:
-    return [one.get("label", ""), one.get("text", ""), one.get("text_pair", "")]
+    return [answer_of(one) or "", one.get("text", ""), one.get("text_pair", "")]

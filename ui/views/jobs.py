@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ui import present
-from ui.views.job_calls import command, python
 
 if TYPE_CHECKING:
     from registry import Job, Registry
@@ -23,6 +22,8 @@ def list_jobs(registry: "Registry", *states: str, limit: int = 50) -> list[dict[
 
 def show_job(registry: "Registry", number: int) -> dict[str, Any]:
     """Everything about one job: what was asked for, how far it is, its curve, its log, what it made."""
+    from ui.views.job_calls import command, python  # Settings and columns, which lists need not wait for.
+
     registry.jobs.recover()
     job = registry.jobs.get(number)
     return {

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from registry import Registry, measured
+from trainer.data.columns import answer_of
 
 LARGEST = 40
 """Tasks in one matrix: beyond that nobody can read it; the pairs are listed as a table."""
@@ -63,7 +64,7 @@ def list_mistakes(
         {
             "text": one.row.text,
             "text_pair": one.row.text_pair,
-            "label": one.row.values.get("label"),
+            "label": answer_of(one.row.values),
             "sent": one.sent,
             "weight": one.weight,
             "own_weight": one.own,

@@ -4,7 +4,7 @@ import pytest
 
 from registry.errors import DataRefusedError, InvalidSettingError, NotFoundError
 from trainer.data import Table
-from trainer.data.columns import PAIRS, SYNONYMS, assign_columns, columns_finding
+from trainer.data.columns import PAIRS, SYNONYMS, answer_of, assign_columns, columns_finding
 
 
 def table(*columns: str) -> Table:
@@ -19,6 +19,18 @@ def refused(*columns: str, **options: str) -> str:
     with pytest.raises(DataRefusedError) as caught:
         assign(*columns, **options)
     return str(caught.value).removeprefix("task.csv, line 1: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ({"text": "a", "label": "b"}, "b"),
+        ({"text": "a", "target": ""}, ""),
+        ({"text": "a", "text_pair": "b"}, None),
+    ],
+)
+def test_the_answer_of_a_row_is_found_whatever_its_kind(values: dict[str, str], answer: str | None) -> None:
+    assert answer_of(values) == answer
 
 
 def test_the_roles_are_played_by_the_columns_of_their_names() -> None:
