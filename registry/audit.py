@@ -1,17 +1,19 @@
 """Everything that was ever done, in the order of time: one list over many tables, a page at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    Integer,
     Select,
     Text,
+    bindparam,
     case,
     column,
     func,
@@ -24,11 +26,15 @@ from sqlalchemy import (
 )
 
 from registry import schema
+from registry.columns import Time
 from registry.errors import InvalidSettingError
 from registry.names import ROUTER
 
 if TYPE_CHECKING:
     from registry.store import Registry
+
+
+_ESCAPE = "/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,28 +77,50 @@ def _page(connection: Connection, wanted: Wanted, limit: int, offset: int) -> tu
     unknown = [kind for kind in wanted.kinds if kind not in _TOLD]
     if unknown:
         raise InvalidSettingError(f"There is no kind of event {unknown[0]!r}. Kinds: {', '.join(KINDS)}.")
-    told = [_selected(kind) for kind in wanted.kinds or KINDS]
-    found = [one.where(*_conditions(one, wanted)) for one in told]
+    given = {"subject": wanted.subject, "actor": wanted.actor, "text": wanted.text}
+    texts = {name: _pattern(text) for name, text in given.items() if text}
+    statements = _statements(tuple(wanted.kinds) or KINDS, tuple(texts))
     # Times first: texts are put together for this page alone, not for all that stand before it.
-    times = _union(one.with_only_columns(_at(one), maintain_column_froms=True) for one in found)
     page: Sequence[Any]
-    if wanted.subject or wanted.actor or wanted.text:
+    if texts:
         # Every event has to be looked at once, as it lies: in order, SQLite would look up each by its time.
-        every = sorted(connection.scalars(times), reverse=True)
+        every = sorted(connection.scalars(statements.times, texts), reverse=True)
         total, page = len(every), every[offset : offset + limit]
         newer = every.index(page[0]) if page else 0
     else:
-        total = _count(connection, found)
-        in_order = times.order_by(column("at").desc())
-        page = connection.scalars(in_order.limit(limit).offset(offset)).all()
-        newer = _count(connection, (one.where(_at(one) > page[0]) for one in found)) if page else 0
-    rows = connection.execute(
-        _union(one.where(_at(one).in_({*page})) for one in found)
-        .order_by(column("at").desc(), column("kind"), column("subject"))
-        .limit(limit)
-        .offset(offset - newer)
-    )
+        total = sum(connection.scalars(statements.counts))
+        page = connection.scalars(statements.times_of_page, {"limit": limit, "offset": offset}).all()
+        newer = sum(connection.scalars(statements.newer, {"newest": page[0]})) if page else 0
+    if not page:
+        return [], total
+    wanted_rows = {**texts, "times": [*{*page}], "limit": limit, "offset": offset - newer}
+    rows = connection.execute(statements.page, wanted_rows)
     return [Event(**row._mapping) for row in rows], total
+
+
+class _Statements:
+    """What reads events of some kinds, filtered by some texts of `Wanted`, which come as parameters."""
+
+    def __init__(self, kinds: Sequence[str], filters: Collection[str]) -> None:
+        found = [one.where(*_conditions(one, filters)) for one in (_TOLD[kind]() for kind in kinds)]
+        rows = {"limit": bindparam("limit", type_=Integer), "offset": bindparam("offset", type_=Integer)}
+        self.times = _union(one.with_only_columns(_at(one), maintain_column_froms=True) for one in found)
+        self.times_of_page = (
+            self.times.order_by(column("at").desc()).limit(rows["limit"]).offset(rows["offset"])
+        )
+        self.counts = _counts(found)
+        self.newer = _counts(one.where(_at(one) > bindparam("newest", type_=Time)) for one in found)
+        times = bindparam("times", type_=Time, expanding=True)
+        self.page = (
+            _union(one.where(_at(one).in_(times)) for one in found)
+            .order_by(column("at").desc(), column("kind"), column("subject"))
+            .limit(rows["limit"])
+            .offset(rows["offset"])
+        )
+
+
+# To put them together, and to find what SQLAlchemy made of them before, takes as long as to read a page.
+_statements = lru_cache(maxsize=64)(_Statements)
 
 
 def _at(told: Select[Any]) -> Any:
@@ -104,29 +132,29 @@ def _union(found: Iterable[Select[Any]]) -> CompoundSelect[Any]:
     return union_all(*found)
 
 
-def _count(connection: Connection, found: Iterable[Select[Any]]) -> int:
-    counts = [one.with_only_columns(func.count(), maintain_column_froms=True) for one in found]
-    return sum(connection.scalars(union_all(*counts)))
+def _counts(found: Iterable[Select[Any]]) -> CompoundSelect[Any]:
+    return union_all(*(one.with_only_columns(func.count(), maintain_column_froms=True) for one in found))
 
 
-@cache
-def _selected(kind: str) -> Select[Any]:
-    """All events of a kind; putting the statement together takes longer than reading a page of it."""
-    return _TOLD[kind]()
+def _pattern(text: str) -> str:
+    """What LIKE takes for this very text, somewhere, in any case: its letters that mean something escaped."""
+    for sign in (_ESCAPE, "%", "_"):
+        text = text.replace(sign, _ESCAPE + sign)
+    return f"%{text}%"
 
 
-def _conditions(told: Select[Any], wanted: Wanted) -> list[ColumnElement[bool]]:
-    """Alike in any case, of ASCII letters: as LIKE takes them by itself, at half the price of lower()."""
+def _conditions(told: Select[Any], filters: Collection[str]) -> list[ColumnElement[bool]]:
+    """LIKE ignores the case of ASCII letters by itself, at half the price of lower()."""
     columns = told.selected_columns
-    conditions = [
-        one.contains(text, autoescape=True)
-        for one, text in ((columns.subject, wanted.subject), (columns.actor, wanted.actor))
-        if text
+    within = {
+        "subject": (columns.subject,),
+        "actor": (columns.actor,),
+        "text": (columns.subject, columns.actor, columns.what),
+    }
+    return [
+        or_(*(one.like(bindparam(name, type_=Text), escape=_ESCAPE) for one in within[name]))
+        for name in filters
     ]
-    if wanted.text:
-        within = (columns.subject, columns.actor, columns.what)
-        conditions.append(or_(*(one.contains(wanted.text, autoescape=True) for one in within)))
-    return conditions
 
 
 def _told(

@@ -72,6 +72,8 @@ def test_moves_of_aliases_tell_from_where_to_where_and_why(registry: Registry, f
         (Wanted(text="100_"), []),
         (Wanted(subject="trec", kinds=("expert", "dataset")), ["trec@1", "trec/data@1"]),
         (Wanted(text="%"), ["router@production"]),
+        (Wanted(text="trec/DATA@1"), ["trec/data@1"]),
+        (Wanted(subject="c/d", text="stored", actor="Ann"), []),
     ],
 )
 def test_filters_take_what_is_given_as_text(filled: Registry, wanted: Wanted, subjects: list[str]) -> None:
