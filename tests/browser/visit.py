@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -186,13 +186,8 @@ class Visit:
         return self.page.get_by_role("heading", name=name, exact=True).locator("visible=true")
 
     def choose(self, expert: str) -> None:
-        """Clicks on an expert in their table until its card comes: a table that is just being drawn may miss
-        a click."""
-        for _ in range(10):
-            self.cell(expert).click()
-            with suppress(AssertionError):
-                expect(self.card(expert)).to_be_visible(timeout=WAIT / 10)
-                return
+        """Clicks on an expert in their table, and waits for its card."""
+        self.cell(expert).click()
         expect(self.card(expert)).to_be_visible()
 
     def cells(self) -> list[str]:

@@ -24,6 +24,7 @@ from ui.server.metrics import Metrics
 from ui.server.payloads import Payloads
 from ui.server.routes import add_routes
 from ui.server.settings import Settings
+from ui.server.streams import Streams
 
 _HOUR = 3600.0
 
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> ASGIApp:
     parent.add_middleware(CORSMiddleware, allow_origins=[])
     add_routes(parent, registry, metrics)
     _mount(parent, context, settings)
-    app = Payloads(FrontPage(parent, NAME), uploads.folder(registry.cache))
+    app = Payloads(Streams(FrontPage(parent, NAME)), uploads.folder(registry.cache))
     return Guard(Logins(app, registry.users, settings), settings, metrics)
 
 

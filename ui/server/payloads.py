@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ui.server.answers import plain
 
 JOIN, CALL = "/gradio_api/queue/join", "/gradio_api/call/"
+SESSION = "page"
+"""Where the scope of a call names the page that it comes from."""
 DEEPEST = 50
 """Lists and objects inside each other; the app handles each level by a call inside a call."""
 LARGEST = 1 << 63
@@ -45,11 +47,13 @@ class Payloads:
             return
         body = await Request(scope, receive).body()
         try:
-            _check(_parsed(body), self._uploads)
+            payload = _parsed(body)
+            _check(payload, self._uploads)
         except RefusedPayloadError as refused:
             await plain(refused.status, str(refused))(scope, receive, send)
             return
-        await self._app(scope, _again(body, receive), send)
+        session = payload.get("session_hash") if isinstance(payload, dict) else None
+        await self._app({**scope, SESSION: str(session)}, _again(body, receive), send)
 
 
 def _is_call(path: str) -> bool:
