@@ -6,7 +6,10 @@ threshold by what it lets through of both. Tasks are held out of two halves: the
 `choosing` half, figures to report are those of the `reporting` half. Pooled states of real rows are read from
 the home that `benchmarks.router` makes below `--work`; `--data` makes it.
 
-    python -m benchmarks.fits [--sizes 10 30 100] [--draws 6] [--work DIR] [--data DIR] [--json]
+`bound` is what a detector could tell that had seen so many rows of the held-out task, which no score has.
+
+    python -m benchmarks.fits [--sizes 10 30 100] [--draws 6] [--seen 1 8 320] [--work DIR] [--data DIR]
+                              [--json]
 """
 
 import argparse
@@ -21,6 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import pools
+from benchmarks.bounds import Seen
 from benchmarks.known import Known, Task
 from benchmarks.measure import Report, parser, set_threads, spread, tell
 from benchmarks.strangeness import OF_LOGITS, RIVALS, Rival
@@ -76,6 +80,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=True,
         help="compare with other scores of states",
     )
+    made.add_argument("--seen", type=int, nargs="*", default=[], help="rows that bounds may see")
     made.add_argument(
         "--apart", action="store_true", help="keep other tasks of a held-out one's collection out of its pool"
     )
@@ -117,12 +122,19 @@ def draws(tasks: Sequence[Task], size: int, options: argparse.Namespace) -> list
             pool = chance.sample([task for task in tasks if named(task.name) not in out], size)
             started = time.perf_counter()
             scores, sent = compare(pool, held, options.routers, RIVALS if options.rivals else {})
-            for score, of in scores.items():
-                each = judged(of, [task.name for task in held], options.coverage)
-                found += [
-                    {"size": size, "half": name, "draw": draw, "score": score, **one, **sent[one["task"]]}
-                    for one in each
+            each = [(score, of, [task.name for task in held]) for score, of in scores.items()]
+            seen = Seen(pool)
+            for task in held:
+                sent[task.name] |= seen.apart(task)
+                each += [
+                    (f"bound: {count} rows seen", seen.scores(task, count), [task.name])
+                    for count in options.seen
                 ]
+            found += [
+                {"size": size, "half": name, "draw": draw, "score": score, **one, **sent[one["task"]]}
+                for score, of, names in each
+                for one in judged(of, names, options.coverage)
+            ]
             tell(f"{size} tasks, {name}, draw {draw + 1}: {time.perf_counter() - started:.0f} s")
     return found
 
@@ -229,6 +241,9 @@ def by_task(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "rows refused": one["refused"],
             "taken for": one["nearest"],
             "share of rows": one["sent"],
+            "nearest mean": one["sibling"],
+            "squared distance of means": one["apart"],
+            "spread of its rows": one["spread"],
         }
         for one in sorted(failing, key=lambda one: (one["size"], one["auroc"]))
     ]

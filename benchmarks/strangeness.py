@@ -43,6 +43,11 @@ class Mahalanobis:
         apart = self.means - self.centre
         whole = within + apart.T @ apart / len(rows)
         self.within, self.whole = (self.whitening(one) for one in (within, whole))
+        self.points = (self.means - self.centre) @ self.within
+
+    def white(self, states: Tensor) -> Tensor:
+        """States `(rows, layers, 2, hidden)` as differences from the centre, of unit covariance in tasks."""
+        return (states[:, self.places].flatten(1).double() - self.centre) @ self.within
 
     def whitening(self, covariance: Tensor) -> Tensor:
         """From differences to those of unit covariance."""
@@ -55,9 +60,48 @@ class Mahalanobis:
     def __call__(self, features: Features) -> Tensor:
         """The larger, the stranger."""
         assert features.states is not None
+        near = torch.cdist(self.white(features.states), self.points).amin(-1) ** 2
+        if not self.relative:
+            return near
         apart = features.states[:, self.places].flatten(1).double() - self.centre
-        near = torch.cdist(apart @ self.within, (self.means - self.centre) @ self.within).amin(-1) ** 2
-        return near - (apart @ self.whole).square().sum(-1) if self.relative else near
+        return near - (apart @ self.whole).square().sum(-1)
+
+
+class OwnCovariances:
+    """Relative Mahalanobis with a covariance for each task: log-likelihood under all tasks together less that
+    under the likeliest one, in the space between the means and in so many more directions, those along which
+    the tasks' own covariances differ most."""
+
+    OWN = 0.9
+
+    def __init__(self, training: Known, *, directions: int) -> None:
+        self.shared = Mahalanobis(training, relative=False)
+        points = self.shared.points
+        _, sizes, axes = torch.linalg.svd(points, full_matrices=False)
+        own = [torch.cov(self.shared.white(task.states["train"]).T, correction=0) for task in training.tasks]
+        eye = torch.eye(axes.shape[1], dtype=torch.float64)
+        outside = eye - axes.T @ axes
+        differ = torch.zeros_like(eye)
+        for one in own:
+            differ += (one - eye) @ (one - eye)
+        more = min(directions, len(eye) - len(axes))
+        found = torch.linalg.eigh(outside @ differ @ outside).eigenvectors
+        self.axes = torch.cat([axes, found[:, len(eye) - more :].T])
+        self.far = torch.cat([1 + sizes**2 / len(points), torch.ones(more, dtype=torch.float64)])
+        self.points = points @ self.axes.T
+        spread = [self.OWN * one + (1 - self.OWN) * eye for one in own]
+        self.factors = [torch.linalg.cholesky(self.axes @ one @ self.axes.T) for one in spread]
+
+    def __call__(self, features: Features) -> Tensor:
+        """The larger, the stranger."""
+        assert features.states is not None
+        rows = self.shared.white(features.states) @ self.axes.T
+        near = [
+            torch.linalg.solve_triangular(factor, (rows - point).T, upper=False).square().sum(0)
+            + 2 * factor.diagonal().log().sum()
+            for factor, point in zip(self.factors, self.points, strict=True)
+        ]
+        return torch.stack(near).amin(0) - (rows**2 / self.far).sum(-1)
 
 
 class Neighbours:
@@ -82,5 +126,7 @@ RIVALS: dict[str, Rival] = {
     "relative Mahalanobis, all layers": lambda training: Mahalanobis(
         training, relative=True, places=slice(None)
     ),
+    "own covariances": lambda training: OwnCovariances(training, directions=0),
+    "own covariances, 192 directions more": lambda training: OwnCovariances(training, directions=192),
     "fifth nearest neighbour": Neighbours,
 }
