@@ -80,6 +80,8 @@ def measure(seen: Visit) -> None:
     seen.button("Measure how sure it is").click()
     seen.shows("Calibration", "expected calibration error")
     seen.unfold("Settings of the fit")
+    seen.unfold("Train a mixture: experts that act together on every token")
+    seen.unfold("More settings of the mixture")
 
 
 def see_that_nobody_asked(seen: Visit) -> None:
@@ -92,6 +94,7 @@ def test_pages_with_something_on_them(server: Server, visit: Visiting, tmp_path:
     def choose(seen: Visit) -> None:
         seen.page.locator("input[type=file]:enabled").last.set_input_files(file)
         seen.shows("What was found", "120 rows can be taken")
+        seen.unfold("If validation or test rows are in files of their own")
         seen.unfold("If the columns do not say what they are")
         seen.unfold("More settings")
 

@@ -1,5 +1,6 @@
 """What a person types stays, however slowly a tab answers; buttons do what they can."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_the_name_of_a_task_that_is_typed_before_its_file_was_read_stays(
     seen.shows("Name of the task", "mine")
     seen.box("Name of the task").fill("")
     seen.shows("What the name leads to", "moods@1")
+
+
+def test_the_base_model_that_is_typed_before_the_form_was_filled_stays(
+    server: Server, visit: Visiting, tmp_path: Path
+) -> None:
+    seen = visit(server)
+    with seen.held():
+        seen.open("Add a task")
+        seen.box("Base model").fill("minilm-l6")
+    expect(seen.page.get_by_text(re.compile("Empty: .*tiny"))).to_be_visible()
+    seen.shows("Base model", "minilm-l6")
+    seen.box("Base model").press("Tab")
+    seen.shows("Base model", "minilm-l6")
 
 
 def test_a_job_can_be_cancelled_while_it_waits_and_retried_once_it_was(

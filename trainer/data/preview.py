@@ -51,19 +51,29 @@ def preview(
     kinds: Mapping[str, TaskKindModule],
     *,
     kind: str | None = None,
+    validation: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
     **columns: str | None,
 ) -> Preview:
     """Read a file as `read_task` does; what is wrong with it is part of the answer.
 
     Args:
+        validation, test: files of those rows.
         columns: `text`, `text_pair`, `label`: columns, where their names do not say it.
     """
     source, table = Path(path).name, None
     try:
         table = read_table(path)
-        data = task_of(table, kinds, kind, columns)
+        data = task_of(table, kinds, kind, columns, validation=validation, test=test)
     except (DataRefusedError, InvalidSettingError, NotFoundError) as error:
-        # Whoever uploaded a file knows its name, but not where it was put.
-        said = str(error).replace(printable(os.fspath(path)), printable(source))
+        said = by_name(str(error), path, validation, test)
         return Preview(source=source, table=table, refusal=said)
     return Preview(source=source, table=table, data=data)
+
+
+def by_name(said: str, *paths: str | os.PathLike[str] | None) -> str:
+    """What is said of files, under their names: whoever uploaded one knows that, but not where it was put."""
+    for path in paths:
+        if path is not None:
+            said = said.replace(printable(os.fspath(path)), printable(Path(path).name))
+    return said

@@ -40,6 +40,9 @@ def submit(
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
     params = {"base_model": whole(base_model), "settings": dict(settings or {}), "device": device}
+    files = {split: Path(columns[split]).name for split in ("validation", "test") if columns.get(split)}
+    if files:  # Their rows are among the others; the names are for who asks for the same again.
+        params["files"] = files
     return enqueue_version(registry, "add_task", task, rows, params)
 
 

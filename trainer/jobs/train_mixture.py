@@ -20,12 +20,14 @@ def submit(
     experts: Sequence[str],
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    actor: str | None = None,
     **columns: Any,
 ) -> Job:
     """Read and check rows, and ask for a mixture of experts. The file is not needed any more afterwards.
 
     Args:
         settings: fields of `MixtureSettings`, where they differ from its defaults.
+        actor: who is on record for the move of the alias; by default who asks, whoever runs the worker.
         columns: `text`, `text_pair`, `label`: as of `trainer.train_mixture`.
 
     Raises:
@@ -39,7 +41,7 @@ def submit(
         "experts": [expert.name for expert in chosen],
         "settings": {name: value for name, value in (settings or {}).items() if value is not None},
         "device": device,
-        "actor": user(),
+        "actor": actor or user(),
     }
     return registry.jobs.enqueue("train_mixture", params, inputs=[content], exclusive_key="train_mixture")
 

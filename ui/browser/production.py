@@ -10,12 +10,13 @@ from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE
 from trainer.jobs import retrain_router
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
+from ui.browser.opening import when_opened
 from ui.browser.shared import beside, call, command, program, same_as, warns
 
 UNCHANGED = ("", gr.skip(), gr.skip())
 Wanted = Literal["gate", "yes", "no"]
 PROMOTE = {"yes": True, "no": False}
-DEFAULTS = {"router": AUTO, "coverage": COVERAGE, "tolerance": TOLERANCE}
+DEFAULTS = {"router": AUTO, "coverage": COVERAGE, "tolerance": TOLERANCE, "seed": 0}
 
 
 class Production:
@@ -45,16 +46,23 @@ class Production:
         router: str,
         coverage: float | None,
         tolerance: float | None,
+        seed: float | None,
+        two_pass: bool,
+        experts: list[str] | None,
         request: gr.Request,
     ) -> Any:
         """Ask for the next generation."""
         given: dict[str, Any] = {"router": router, "coverage": coverage, "tolerance": tolerance}
+        given["seed"] = None if seed is None else int(seed)
         asked = {name: value for name, value in given.items() if value not in (None, DEFAULTS[name])}
-        said = self.fit_router(promote, request, **asked)
+        pool: dict[str, Any] = {"experts": list(experts)} if experts else {}
+        said = self.fit_router(promote, request, **asked, two_pass=two_pass, **pool)
         option = {"yes": ["--promote"], "no": ["--no-promote"]}.get(promote, [])
-        for name, value in asked.items():
+        option += ["--two-pass"] if two_pass else []
+        for name, value in (*asked.items(), *(("expert", one) for one in experts or ())):
             option += [f"--{name}", f"{value}"]
-        named = {"promote": PROMOTE.get(promote), **asked}
+        named = {"promote": PROMOTE.get(promote), **asked, **pool}
+        named |= {"passes": "two"} if two_pass else {}
         arguments = "".join(f", {name}={value!r}" for name, value in named.items())
         code = program("from trainer import retrain_router", f"retrain_router(registry{arguments})")
         return said, command("retrain-router", *option), code
@@ -79,9 +87,14 @@ class Production:
         router: str = "auto",
         coverage: float = COVERAGE,
         tolerance: float = TOLERANCE,
+        seed: int = 0,
+        two_pass: bool = False,
+        experts: list[str] | None = None,
     ) -> str:
         """Puts the next fit in the queue. `promote` is `gate`, `yes` or `no`, `router` its kind, `coverage`
-        the share of rows to be answered, `tolerance` the points a task may lose. Says which job it is."""
+        the share of rows to be answered, `tolerance` the points a task may lose; with `two_pass` the base
+        model reads each text twice; `experts` are those to route to, by default all that are not retired.
+        Says which job it is."""
         user = self.context.require(request)
         job = retrain_router.submit(
             self.context.registry(),
@@ -90,6 +103,9 @@ class Production:
             router=router,
             coverage=coverage,
             tolerance=tolerance,
+            seed=seed,
+            passes="two" if two_pass else "one",
+            experts=experts or None,
             device=self.context.device,
         )
         return f"Job {job.id} fits the next generation; see the tab Jobs."
@@ -112,6 +128,13 @@ def build(context: Context, shown: gr.State) -> gr.Textbox:
         )
         fit = gr.Button("Fit the next generation")
     how = _settings()
+    pool = how[-1]
+
+    def offer() -> gr.Dropdown:
+        """The experts that there are; older versions can be typed."""
+        return gr.Dropdown([expert.name for expert in context.registry().experts()])
+
+    when_opened(offer, [], [pool])
     done = gr.Textbox(label="Done", interactive=False)
     told = [done, *same_as("What was done, as a command and in Python")]
     promote.click(production.promote, [shown, reason], told, api_visibility="private")
@@ -124,24 +147,47 @@ def build(context: Context, shown: gr.State) -> gr.Textbox:
 
 def _settings() -> list[gr.components.Component]:
     """Of a fit, in the order in which `Production.fit` takes them."""
-    with gr.Accordion("Settings of the fit", open=False), gr.Row():
-        return [
-            gr.Dropdown(
-                [AUTO, *kinds.names("routers")],
-                value=AUTO,
-                label="Kind of router",
-                info="auto: all, and validation picks.",
-            ),
-            gr.Number(
-                COVERAGE,
-                label="Coverage",
-                info="Share of known rows to be answered.",
-                step=0.01,
-            ),
-            gr.Number(
-                TOLERANCE,
-                label="Tolerance",
-                info="Points that a task may lose.",
-                step=0.1,
-            ),
-        ]
+    with gr.Accordion("Settings of the fit", open=False):
+        with gr.Row():
+            numbers = _numbers()
+        with gr.Row():
+            return [
+                *numbers,
+                gr.Checkbox(
+                    label="Two passes",
+                    info="The router reads first, then the expert answers: twice the work.",
+                ),
+                gr.Dropdown(
+                    [],
+                    value=[],
+                    multiselect=True,
+                    allow_custom_value=True,
+                    label="Experts to route to",
+                    info="None chosen: of each task the newest. To keep a task at a version: all, as mood@1.",
+                    scale=2,
+                ),
+            ]
+
+
+def _numbers() -> list[gr.components.Component]:
+    return [
+        gr.Dropdown(
+            [AUTO, *kinds.names("routers")],
+            value=AUTO,
+            label="Kind of router",
+            info="auto: all, and validation picks.",
+        ),
+        gr.Number(
+            COVERAGE,
+            label="Coverage",
+            info="Share of known rows to be answered.",
+            step=0.01,
+        ),
+        gr.Number(
+            TOLERANCE,
+            label="Tolerance",
+            info="Points that a task may lose.",
+            step=0.1,
+        ),
+        gr.Number(0, label="Seed of the fit", info="Of everything random.", precision=0),
+    ]

@@ -15,13 +15,15 @@ CSS = """
 .gradio-container.gradio-container .beside { align-items: flex-end; }
 .matplotlib { overflow-x: auto; padding: 4px; }
 .labelled .image-container { padding-top: 28px; }
+.several button[title="common.upload"] { display: none; }
 .drawn { overflow: auto; max-height: 640px; border: 1px solid var(--border-color-primary); }
 .drawn svg { display: block; max-width: none; margin: 0 auto; }
 .drawn a { text-decoration: none; }
 .drawn a:focus-visible rect, .drawn a:hover rect { stroke-width: 4; }
 """
 """Selectors are doubled where Gradio's own, which take the frame away, would else weigh more. Pictures follow
-`color-scheme`: somebody may choose dark whatever the system says."""
+`color-scheme`: somebody may choose dark whatever the system says. Gradio's button to add to several files
+holds another button, which screen readers cannot tell apart, and has no name."""
 
 
 def theme() -> gr.themes.Base:

@@ -1,4 +1,4 @@
-"""The form of a new task: the file with its columns, its name, and how it becomes an expert."""
+"""The form of new tasks: the files with their columns, the name, and how they become experts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,16 @@ TRAIN, COMBINE = "train", "combine"
 
 @dataclass(frozen=True)
 class File:
-    """What to read, and how."""
+    """What to read, and how.
 
-    file: gr.File
+    Attributes:
+        splits: the fold around `validation` and `test`.
+    """
+
+    files: gr.File
+    splits: gr.Accordion
+    validation: gr.File
+    test: gr.File
     kind: gr.Dropdown
     text: gr.Dropdown
     text_pair: gr.Dropdown
@@ -31,7 +38,22 @@ class File:
     @classmethod
     def build(cls) -> Self:
         """The components, in the place where this is called."""
-        file = gr.File(label="Rows: CSV, TSV, JSON Lines or Parquet", file_types=ENDINGS, type="filepath")
+        files = gr.File(
+            label="Rows: CSV, TSV, JSON Lines or Parquet; several files are several tasks",
+            file_types=ENDINGS,
+            file_count="multiple",
+            elem_classes="several",
+            type="filepath",
+        )
+        with gr.Accordion("If validation or test rows are in files of their own", open=False) as splits:
+            gr.Markdown(
+                "Else about a tenth of the rows is set aside for each, or what a column `split` says."
+            )
+            with gr.Row():
+                validation, test = [
+                    gr.File(label=label, file_types=ENDINGS, type="filepath", height=140)
+                    for label in ("Validation rows: to choose the best epoch", "Test rows: to measure it")
+                ]
         with gr.Accordion("If the columns do not say what they are", open=False), gr.Row():
             kind = gr.Dropdown(
                 [BY_COLUMNS, *kinds.names("tasks")],
@@ -47,12 +69,17 @@ class File:
                     ("Column of the label", "The answer, whatever its kind."),
                 )
             ]
-        return cls(file, kind, *columns)
+        return cls(files, splits, validation, test, kind, *columns)
 
     @property
     def parts(self) -> list[gr.components.Component]:
         """All of them."""
-        return [self.file, self.kind, self.text, self.text_pair, self.label]
+        return [self.files, self.validation, self.test, *self.columns]
+
+    @property
+    def columns(self) -> list[gr.components.Component]:
+        """How to read them."""
+        return [self.kind, self.text, self.text_pair, self.label]
 
 
 @dataclass(frozen=True)
@@ -60,19 +87,26 @@ class Filled:
     """What a form held when it was sent.
 
     Attributes:
-        columns: how to read the file, as the reader is told it.
+        held_out: the files of validation and test rows, where there are any.
+        columns: how to read the files, as the reader is told it.
         way: TRAIN or COMBINE.
-        name: of the task: what was typed, else as the file is called, else empty.
+        name: of the task: what was typed, else as its one file is called, else empty.
         settings: of the training, where they differ from the defaults; combining: of `trainer.adapt`.
     """
 
-    file: str | None
+    files: tuple[str, ...]
+    held_out: dict[str, str]
     columns: dict[str, Any]
     way: str
     name: str
     base_model: str | None
     settings: dict[str, Any]
     combining: dict[str, Any]
+
+    @property
+    def several(self) -> bool:
+        """Whether they are several tasks."""
+        return len(self.files) > 1
 
 
 @dataclass(frozen=True)
@@ -103,11 +137,16 @@ class Form:
         )
         gr.Markdown("### 2. Expert")
         with gr.Row():
-            name = gr.Textbox(label="Name of the task", info="Empty: as the file is called.", max_length=64)
+            name = gr.Textbox(
+                label="Name of the task",
+                info="Empty, or of several files: as each file is called.",
+                max_length=64,
+            )
             leads = gr.Textbox(
                 label="What the name leads to",
                 info="A new task, or the next version of one.",
                 interactive=False,
+                max_lines=10,
             )
         way = gr.Radio(
             [("train it on the rows", TRAIN), ("combine other experts by them, 8 to 64 rows", COMBINE)],
@@ -118,7 +157,7 @@ class Form:
         with gr.Column() as train:
             base = gr.Dropdown(
                 label="Base model",
-                info="What it stands on: a name, a folder or a GGUF file.",
+                info=base_info("the one that was used last"),
                 choices=[],
                 allow_custom_value=True,
             )
@@ -137,19 +176,28 @@ class Form:
     def read(self, values: Sequence[Any]) -> Filled:
         """What the values of all parts say."""
         left = iter(values)
-        file, *columns = islice(left, len(self.source.parts))
+        files, validation, test, *columns = islice(left, len(self.source.parts))
         way, name, base = islice(left, 3)
         settings = dict(zip(self.settings, islice(left, len(self.settings)), strict=True))
         combining = dict(zip(self.combining, left, strict=True))
+        files, way = tuple(files or ()), way or TRAIN
+        # Combining divides no rows, and its form shows no place for them.
+        held_out = {"validation": validation, "test": test} if way == TRAIN else {}
         return Filled(
-            file=file,
+            files=files,
+            held_out={split: file for split, file in held_out.items() if file},
             columns=columns_of(*columns),
-            way=way or TRAIN,
-            name=name or ("" if file is None else task_name(file)),
+            way=way,
+            name=task_name(files[0]) if len(files) == 1 and not name else name or "",
             base_model=base or None,
             settings=settings_form.settings_from(settings),
             combining=settings_form.combining_from(combining),
         )
+
+
+def base_info(empty: str) -> str:
+    """What the box of the base model is for; `empty`: which one it is where nothing is typed."""
+    return f"What it stands on: a name, a folder or a GGUF file. Empty: {empty}."
 
 
 def columns_of(kind: str | None, *columns: str | None) -> dict[str, Any]:

@@ -29,17 +29,18 @@ def base_models(registry: "Registry") -> list[str]:
     return list(dict.fromkeys([*known, DEFAULT, *sorted(BUILT_INS)]))
 
 
-def look(path: str | Path, kind: str | None = None, *, few: bool = False, **columns: str | None) -> "Preview":
+def look(path: str | Path, kind: str | None = None, *, few: bool = False, **given: str | None) -> "Preview":
     """A file as the reader takes it.
 
     Args:
         few: whether experts are to be combined by its rows, which takes few of them.
+        given: columns, and files of validation and test rows, as of `trainer.add_task`.
     """
     from trainer import kinds
     from trainer.data import preview
     from trainer.few_rows import check_few
 
-    found = preview(path, kinds.load_all("tasks"), kind=kind, **columns)
+    found = preview(path, kinds.load_all("tasks"), kind=kind, **given)
     if few and found.data is not None:
         try:
             check_few(found.data)
@@ -74,7 +75,7 @@ def report(shown: Mapping[str, Any]) -> list[str]:
     if shown["refusal"] is not None:
         # What the reader advises, where a page has the choice in place of the option.
         reason = re.sub(r"say which with --[\w-]+( and --[\w-]+)?", "choose above", shown["refusal"])
-        return [f"Not taken. {reason}.", *_noticed(shown["findings"])]
+        return [f"Not taken. {reason}.", *noticed(shown["findings"])]
     rows, labels, lengths = shown["rows"], shown["labels"], shown["lengths"]
     said = [
         f"{sum(rows.values()):,} rows can be taken: {rows['train']:,} to train, {rows['validation']:,} to"
@@ -86,7 +87,7 @@ def report(shown: Mapping[str, Any]) -> list[str]:
         listed = ", ".join(f"{present.plain(name)} ({count:,})" for name, count in list(labels.items())[:12])
         more = f" and {len(labels) - 12:,} more" if len(labels) > 12 else ""
         said.append(f"{len(labels):,} labels: {listed}{more}.")
-    return said + _noticed(shown["findings"])
+    return said + noticed(shown["findings"])
 
 
 def headers(shown: Mapping[str, Any]) -> list[str]:
@@ -165,9 +166,11 @@ def naming(registry: "Registry", name: str) -> str:
     return said
 
 
-def told_by_name(error: Exception, path: str) -> str:
-    """What an error says of an uploaded file, under the name that people know."""
-    return f"the file {str(error).replace(path, Path(path).name)}"
+def told_by_name(error: Exception, *paths: str | None) -> str:
+    """What an error says of uploaded files, under the names that people know."""
+    from trainer.data.preview import by_name
+
+    return f"the file {by_name(str(error), *paths)}"
 
 
 def _facts(data: "TaskData") -> dict[str, Any]:
@@ -194,7 +197,8 @@ def _format(preview: "Preview") -> str | None:
     return f"text table, {separated[0]}" if separated else f"{name.removeprefix('.') or 'text'} table"
 
 
-def _noticed(findings: Sequence[str]) -> list[str]:
+def noticed(findings: Sequence[str]) -> list[str]:
+    """What was noticed in rows, a sentence each."""
     return [
         f"Noticed: {present.plain(finding)}{'' if finding.endswith('?') else '.'}" for finding in findings
     ]

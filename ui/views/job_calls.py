@@ -17,10 +17,16 @@ def command(job: "Job") -> list[str]:
 
 def _add_task(job: "Job") -> list[str]:
     asked = job.params
-    words = _from_rows("add-task", asked)
+    words = _from_rows("add-task", asked) + _options(_held_out(asked))
     if asked["base_model"] is not None:
         words += ["--base-model", asked["base_model"]]
     return words + _options(asked["settings"])
+
+
+def _held_out(asked: Mapping[str, Any]) -> dict[str, str]:
+    """The files of validation and test rows, in this order; those on record are in that of their names."""
+    files = asked.get("files", {})
+    return {split: files[split] for split in ("validation", "test") if split in files}
 
 
 def _add_tasks(job: "Job") -> list[str]:
@@ -128,7 +134,7 @@ def python(job: "Job") -> str:
 
 def _python_add_task(job: "Job") -> str:
     asked = job.params
-    given = _given(asked, "base_model")
+    given = _given(asked, "base_model") + _arguments(**_held_out(asked))
     source = repr(asked["rows"]["source"])
     return _program(
         "from trainer import ExpertSettings, add_task",

@@ -98,10 +98,13 @@ def now(one: Mapping[str, Any]) -> str:
 
 
 def curve(registry: "Registry", job: "Job") -> list[dict[str, Any]]:
-    """What was measured after each epoch: so far, or of the expert that was made."""
+    """What was measured after each epoch: so far, or of the expert or the mixture that was made."""
     expert = (job.result or {}).get("expert")
     if expert is not None:
         return registry.run(registry.expert(expert).run).history
+    history = (job.result or {}).get("history")
+    if history is not None:
+        return list(history)
     return list((job.progress or {}).get("curve", []))
 
 

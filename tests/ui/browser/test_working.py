@@ -155,6 +155,57 @@ def test_a_few_rows_are_combined_from_the_experts_that_were_named(served: Served
     ]
 
 
+def test_several_files_and_files_of_held_out_rows_are_queued(served: Served) -> None:
+    rows = mood_rows()
+    files = [
+        handle_file(write_csv(served.folder / f"{name}.csv", part))
+        for name, part in (("north", rows[:80]), ("dev", rows[80:95]), ("held", rows[95:]))
+    ]
+    shown = served.call("preview_task", files[0], {}, files[1], files[2])
+    assert shown["rows"] == {"train": 80, "validation": 15, "test": 25}
+    told = served.refused("add_task", files[0], {}, files[0])
+    assert told == "The file north.csv: given for validation, but it is the data file itself."
+    refused = served.refused("add_task", files[0], {"validation": "/etc/hostname"})
+    assert refused == "Validation is a file: upload it, and give it beside the options."
+    settings = {"base_model": served.model, "settings": {"epochs": 1}}
+    job = served.call("add_task", files[0], settings, files[1], files[2])["job"]
+    assert served.call("show_job", job)["command"][:9] == [
+        *("add-task", "--data", "north.csv", "--name", "north"),
+        *("--validation", "dev.csv", "--test", "held.csv"),
+    ]
+    several = served.call("add_tasks", files[1:], settings)["job"]
+    shown = served.wait(several, "done", "failed")
+    assert (shown["kind"], shown["made"]) == ("add_tasks", "dev@1, held@1")
+    assert shown["command"][:5] == ["add-task", "--data", "dev.csv", "--data", "held.csv"]
+    assert served.wait(job, "done", "failed")["made"] == "north@1"
+
+
+def test_a_mixture_is_previewed_queued_and_done(served: Served) -> None:
+    corpus = handle_file(
+        write_csv(served.folder / "corpus.csv", [(text,) for text, _ in mood_rows()], ("text",))
+    )
+    wanted = {"experts": ["mood", "topic"]}
+    shown = served.call("preview_corpus", corpus, wanted)
+    assert (shown["refusal"], shown["teaches"]) == (None, "every token of its text")
+    assert sum(shown["rows"].values()) == 120
+    alone = "A mixture needs two experts or more, given mood: name more of them."
+    assert served.refused("train_mixture", corpus, {"experts": ["mood"]}) == alone
+    assert served.call("preview_corpus", corpus, {"experts": ["mood"]})["refusal"] == (
+        alone[0].lower() + alone[1:-1]
+    )
+    bad = {"settings": {"gate": "some"}}
+    assert served.refused("train_mixture", corpus, wanted | bad).startswith("Gate 'some' is unknown")
+    asked = {**wanted, "settings": {"epochs": 1, "freeze_experts": True}}
+    shown = served.wait(served.call("train_mixture", corpus, asked)["job"], "done", "failed")
+    assert (shown["kind"], shown["state"]) == ("train_mixture", "done")
+    assert shown["made"].startswith("router@")
+    assert [point["epoch"] for point in shown["curve"]] == [1]
+    assert shown["command"] == [
+        *("train-mixture", "--data", "corpus.csv", "--experts", "mood@1", "topic@1"),
+        *("--epochs", "1", "--freeze-experts"),
+    ]
+
+
 def test_a_text_with_choices_needs_an_expert_that_chooses(served: Served) -> None:
     assert "takes choices" in served.refused("predict", "Which?", *[None] * 9, ["a", "b"])
     assert "one choice is none" in served.refused("predict", "Which?", *[None] * 9, ["a"]).lower()

@@ -87,6 +87,8 @@ def test_what_the_router_does_is_told(looked_at: Server) -> None:
         ("fit_router", ["gate", "auto", 2], "coverage 2 must be above 0 and at most 1"),
         ("fit_router", ["gate", "auto", 0.9, 101], "tolerance 101 must be from 0 to 100"),
         ("fit_router", ["gate", "oracle"], "unknown router kind 'oracle'"),
+        ("fit_router", ["gate", "auto", 0.9, 1, "x"], "seed: Input should be a valid integer"),
+        ("fit_router", ["gate", "auto", 0.9, 1, 0, False, ["nobody"]], "There is no task 'nobody'"),
         ("show_matrix", [None, "guesses", "", 0, 40, 30], "Accuracy 'guesses' is unknown"),
         ("show_matrix", [None, "routed_accuracy", "", -1, 40, 30], "Offset -1 does not fit"),
         ("evaluate_expert", ["mood", "train"], "Split 'train' is not held out"),
@@ -115,10 +117,13 @@ def test_changes_are_made_and_on_record(looked_at: Server) -> None:
     assert "measures mood@1 on its validation rows" in answer(
         looked_at, "evaluate_expert", "mood", "validation"
     )
-    assert "fits the next generation" in answer(looked_at, "fit_router", "gate")
+    fit = answer(looked_at, "fit_router", "gate", "auto", 0.98, 1, 5, True, ["topic@1"])
+    assert "fits the next generation" in fit
     with Registry(looked_at.home) as registry:
         assert [event.reason for event in registry.history("mood@stable")] == ["good enough"]
         queued = registry.jobs.list("queued")
+    wanted = {name: queued[0].params[name] for name in ("seed", "passes", "experts")}
+    assert wanted == {"seed": 5, "passes": "two", "experts": ["topic@1"]}
     assert [(job.kind, job.params.get("ref"), job.params.get("promote")) for job in queued] == [
         ("retrain_router", None, None),
         ("evaluate", "mood@1", None),

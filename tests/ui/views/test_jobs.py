@@ -233,6 +233,14 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "train_mixture(registry, 'mood data.csv', experts=['a@1', 'b@1'], text='a', "
         "settings=MixtureSettings(freeze_experts=True, gate='shared'))"
     ) in calls.python(mixed)
+    params = registry.jobs.get(ask(registry)).params
+    files = {"validation": "dev.csv", "test": "held.csv"}
+    held_out = registry.jobs.enqueue("add_task", {**params, "files": files})
+    assert calls.command(held_out)[3:] == [
+        "--name", "mood", "--text", "sentence", "--validation", "dev.csv", "--test", "held.csv",
+        "--base-model", "tiny",
+    ]  # fmt: skip
+    assert "text='sentence', validation='dev.csv', test='held.csv', settings=" in calls.python(held_out)
     other = registry.jobs.enqueue("of_another_distribution", {})
     assert calls.command(other) == ["jobs", "retry", str(other.id)]
     assert f"registry.jobs.retry({other.id})" in calls.python(other)

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from registry.errors import NotFoundError
-from ui.browser import generation_card, mistakes, production
+from ui.browser import generation_card, mistakes, mixture_form, production
 from ui.browser.context import Context
 from ui.browser.downloads import uploads
 from ui.browser.endpoints import endpoint
@@ -117,6 +117,7 @@ def build(context: Context) -> None:
     chart = frame("Accuracy over the generations")
     shown = _card(tab, listed)
     done = production.build(context, shown)
+    mixture_form.build(context)
     history = table("What the aliases of the router stood for", *MOVE, widths=MOVES, empty=False)
     opened = [nothing, listed, task, chart, history]
     when_opened(tab.open, [task], opened)
