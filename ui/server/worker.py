@@ -30,7 +30,6 @@ class Companion:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="worker", daemon=True)
 
     def start(self) -> None:
