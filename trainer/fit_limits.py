@@ -1,9 +1,13 @@
 """What a person may ask of a fit, told apart from what computes it: a wrong number is refused at once."""
 
 from registry.errors import InvalidSettingError
+from trainer import kinds
 
 AUTO = "auto"
 """In place of a router kind: all are fitted, and validation picks."""
+
+PASSES = ("one", "two")
+"""Of the base model, for each text that is asked: see `trainer.generations.RouterDesign`."""
 
 COVERAGE = 0.98
 """Share of the rows of known tasks that are answered unless a person sets it: one in fifty is refused."""
@@ -12,23 +16,29 @@ TOLERANCE = 1.0
 """Points (hundredths) of its mean credit, or accuracy, that a task may lose."""
 
 
-def check_coverage(coverage: float) -> None:
-    """Refuse what is no share of rows.
+def check_fit(
+    *,
+    router: str = AUTO,
+    passes: str = "one",
+    coverage: float = COVERAGE,
+    tolerance: float = TOLERANCE,
+    **_: object,
+) -> None:
+    """Refuse what of a fit can be refused before any row is read.
 
     Raises:
-        InvalidSettingError: it is not above 0 and at most 1.
+        NotFoundError: no router kind of that name.
+        InvalidSettingError: a kind that is not fitted; passes, coverage or tolerance out of their ranges.
     """
+    if router != AUTO and not hasattr(kinds.load("routers", router), "fit"):
+        raise InvalidSettingError(
+            f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
+        )
+    if passes not in PASSES:
+        raise InvalidSettingError(f"passes {passes!r} is unknown: choose {' or '.join(PASSES)}")
     if not 0 < coverage <= 1:
         raise InvalidSettingError(
             f"coverage {coverage:g} must be above 0 and at most 1: the share of known rows to be answered"
         )
-
-
-def check_tolerance(tolerance: float) -> None:
-    """Refuse what is no number of points.
-
-    Raises:
-        InvalidSettingError: it is below 0, above 100, or no number.
-    """
     if not 0 <= tolerance <= 100:
         raise InvalidSettingError(f"tolerance {tolerance:g} must be from 0 to 100 points of accuracy")

@@ -16,7 +16,6 @@ from trainer.encoding import early_layers
 from trainer.familiarity import Fit, FitDesign
 from trainer.routers import TOKENS
 
-PASSES = ("one", "two")
 FIT = "fit."
 """Before the names of the tensors that tell strange inputs."""
 

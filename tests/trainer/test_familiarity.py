@@ -6,7 +6,7 @@ import torch
 
 from registry.errors import InvalidSettingError
 from trainer.familiarity import Fit, FitDesign, threshold
-from trainer.fit_limits import check_coverage
+from trainer.fit_limits import check_fit
 from trainer.sums import RidgeSums, TaskSums
 
 
@@ -41,7 +41,7 @@ def test_too_few_rows_tell_no_threshold() -> None:
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.01, float("nan")])
 def test_a_coverage_that_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(InvalidSettingError, match=r"must be above 0 and at most 1"):
-        check_coverage(share)
+        check_fit(coverage=share)
 
 
 def test_without_a_threshold_everything_fits() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 from registry import Job, Registry
 from registry.aliases import user
-from trainer import kinds
-from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE, check_coverage, check_tolerance
+from trainer.fit_limits import check_fit
 from trainer.progress import Progress
 from trainer.selection import choose
 
@@ -23,12 +22,9 @@ def submit(
 
     Raises:
         NotFoundError: no expert yet, or an unknown expert or router kind.
-        InvalidSettingError: a coverage or tolerance out of its range.
+        InvalidSettingError: what `trainer.fit_limits.check_fit` refuses.
     """
-    if options.get("router", AUTO) != AUTO:
-        kinds.check("routers", options["router"])
-    check_coverage(options.get("coverage", COVERAGE))
-    check_tolerance(options.get("tolerance", TOLERANCE))
+    check_fit(**options)
     chosen = choose(registry, experts).experts
     params = {
         "experts": None if experts is None else [expert.name for expert in chosen],

@@ -6,13 +6,12 @@ from types import ModuleType
 from typing import Any
 
 from registry import Expert, Generation, Registry
-from registry.errors import InvalidSettingError
 from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
 from trainer.described import to_json
-from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE, check_coverage, check_tolerance
-from trainer.generations import PASSES, parameter_count
+from trainer.fit_limits import AUTO, COVERAGE, TOLERANCE, check_fit
+from trainer.generations import parameter_count
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import Fitted, fit
 from trainer.pipeline.gate import Gate, compare
@@ -111,10 +110,7 @@ def retrain_router(
         ConflictError: experts of different base models, or two versions of one task.
     """
     started = Moment.now()
-    if passes not in PASSES:
-        raise InvalidSettingError(f"passes {passes!r} is unknown: choose one or two")
-    check_tolerance(tolerance)
-    check_coverage(coverage)
+    check_fit(router=router, passes=passes, coverage=coverage, tolerance=tolerance)
     modules = _modules(router)
     chosen = choose(registry, experts)
     settings = {"router": router, "passes": passes, "seed": seed, "coverage": coverage}
@@ -139,12 +135,7 @@ def _modules(router: str) -> dict[str, ModuleType]:
     """The kinds to fit."""
     if router == AUTO:
         return {name: one for name, one in kinds.load_all("routers").items() if hasattr(one, "fit")}
-    module = kinds.load("routers", router)
-    if not hasattr(module, "fit"):
-        raise InvalidSettingError(
-            f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
-        )
-    return {router: module}
+    return {router: kinds.load("routers", router)}
 
 
 def _nothing_to_do(
