@@ -213,7 +213,7 @@ def test_router_and_matrix_take_text_as_text(harmed: Server, visit: Visiting) ->
     seen.box("Experts to route to").fill(LINE)
     seen.box("Experts to route to").press("Enter")
     seen.button("Fit the next generation").click()
-    assert "There is no task" in seen.warned()
+    assert "names nothing" in seen.warned()
     seen.open("Continual matrix")
     expect(seen.pictures().first).to_be_visible()
     seen.box("Only tasks whose name holds").fill(LINE)
@@ -235,6 +235,7 @@ def test_jobs_and_audit_show_text_as_text(harmed: Server, visit: Visiting) -> No
         seen.button("Queue a clone").click()
         assert seen.warned()
     seen.open("Audit")
+    seen.shows("Found", " events, page 1")
     for field in ("Subject", "Actor"):
         seen.box(field).fill(LINE)
         seen.box(field).press("Enter")

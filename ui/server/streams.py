@@ -81,7 +81,8 @@ class Streams:
 
         try:
             await self._app(scope, receive, pass_on)
-            while last_words and await _within(LINGERING, asked.wait()):
+            # What comes at the last moment may set it while the wait ends.
+            while last_words and (await _within(LINGERING, asked.wait()) or asked.is_set()):
                 last_words = b""
                 await self._app(scope, receive, pass_on)
         finally:
