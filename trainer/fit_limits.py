@@ -24,16 +24,14 @@ def check_fit(
     tolerance: float = TOLERANCE,
     **_: object,
 ) -> None:
-    """Refuse what of a fit can be refused before any row is read.
+    """Refuse what of a fit can be refused before any row is read and any kind loaded.
 
     Raises:
         NotFoundError: no router kind of that name.
-        InvalidSettingError: a kind that is not fitted; passes, coverage or tolerance out of their ranges.
+        InvalidSettingError: passes, coverage or tolerance out of their ranges.
     """
-    if router != AUTO and not hasattr(kinds.load("routers", router), "fit"):
-        raise InvalidSettingError(
-            f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
-        )
+    if router != AUTO:
+        kinds.check("routers", router)
     if passes not in PASSES:
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose {' or '.join(PASSES)}")
     if not 0 < coverage <= 1:

@@ -87,7 +87,6 @@ def test_what_the_router_does_is_told(looked_at: Server) -> None:
         ("fit_router", ["gate", "auto", 2], "coverage 2 must be above 0 and at most 1"),
         ("fit_router", ["gate", "auto", 0.9, 101], "tolerance 101 must be from 0 to 100"),
         ("fit_router", ["gate", "oracle"], "unknown router kind 'oracle'"),
-        ("fit_router", ["gate", "soft_token"], "soft_token is not fitted but trained: registry train-mix"),
         ("fit_router", ["gate", "auto", 0.9, 1, "x"], "seed: Input should be a valid integer"),
         ("fit_router", ["gate", "auto", 0.9, 1, 0, False, ["nobody"]], "There is no task 'nobody'"),
         ("show_matrix", [None, "guesses", "", 0, 40, 30], "Accuracy 'guesses' is unknown"),
