@@ -23,6 +23,7 @@ ROWS = {
     "source": "mood data.csv",
     "findings": [],
 }
+WRITTEN = {**ROWS, "kind": "text_generation", "columns": {"text": "text", "target": "answer"}}
 
 
 def ask(registry: Registry, **settings: Any) -> int:
@@ -151,6 +152,9 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         " settings=ExpertSettings(epochs=2, rank=3))\n"
         "    print(added.expert.name, added.metrics)\n"
     )
+
+
+def test_a_fit_is_told(registry: Registry) -> None:
     fit = registry.jobs.enqueue(
         "retrain_router",
         {"experts": ["mood@1"], "actor": "ada", "router": "auto", "passes": "two", "promote": False},
@@ -162,6 +166,9 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "retrain_router(registry, experts=['mood@1'], passes='two', promote=False, router='auto')"
         in calls.python(fit)
     )
+
+
+def test_a_combination_is_told(registry: Registry) -> None:
     combined = registry.jobs.enqueue(
         "adapt",
         {
@@ -179,16 +186,21 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
     ]  # fmt: skip
     given = "name='mood', experts=['a@1', 'b@2'], max_length=64, text='sentence'"
     assert f"adapt(registry, 'mood data.csv', {given})" in calls.python(combined)
+
+
+def test_an_instant_expert_and_a_measurement_are_told(registry: Registry) -> None:
     instant = registry.jobs.get(ask(registry, instant=True))
     assert calls.command(instant)[-3:] == ["--base-model", "tiny", "--instant"]
     measure = registry.jobs.enqueue("evaluate", {"ref": "mood@1", "split": "test", "rows": None})
     assert calls.command(measure) == ["evaluate", "mood@1", "--split", "test"]
     assert "evaluate(registry, 'mood@1', split='test')" in calls.python(measure)
-    written = {**ROWS, "kind": "text_generation", "columns": {"text": "text", "target": "answer"}}
+
+
+def test_written_answers_are_told_by_their_column(registry: Registry) -> None:
     writing = registry.jobs.enqueue(
         "add_task",
         {
-            "rows": written,
+            "rows": WRITTEN,
             "task": "mood",
             "base_model": None,
             "settings": {"targets": "q_proj,v_proj", "options": {"block": 8}},
@@ -202,6 +214,9 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "name='mood', kind='text_generation', label='answer', "
         "settings=ExpertSettings(options={'block': 8}, targets=('q_proj', 'v_proj'))"
     ) in calls.python(writing)
+
+
+def test_several_files_are_told_with_what_they_share(registry: Registry) -> None:
     several = registry.jobs.enqueue(
         "add_tasks",
         {
@@ -220,9 +235,12 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "add_tasks(registry, ['mood data.csv', 'tone.csv'], text='sentence', "
         "settings=ExpertSettings(epochs=2))"
     ) in calls.python(several)
+
+
+def test_a_mixture_is_told(registry: Registry) -> None:
     mixed = registry.jobs.enqueue(
         "train_mixture",
-        {"rows": {**written, "columns": {"text": "a", "target": "b"}}, "experts": ["a@1", "b@1"],
+        {"rows": {**WRITTEN, "columns": {"text": "a", "target": "b"}}, "experts": ["a@1", "b@1"],
          "settings": {"freeze_experts": True, "gate": "shared"}},
     )  # fmt: skip
     assert calls.command(mixed) == [
@@ -233,6 +251,9 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "train_mixture(registry, 'mood data.csv', experts=['a@1', 'b@1'], text='a', "
         "settings=MixtureSettings(freeze_experts=True, gate='shared'))"
     ) in calls.python(mixed)
+
+
+def test_held_out_files_are_told(registry: Registry) -> None:
     params = registry.jobs.get(ask(registry)).params
     files = {"validation": "dev.csv", "test": "held.csv"}
     held_out = registry.jobs.enqueue("add_task", {**params, "files": files})
@@ -241,6 +262,9 @@ def test_a_job_is_told_as_a_command_and_in_python(registry: Registry) -> None:
         "--base-model", "tiny",
     ]  # fmt: skip
     assert "text='sentence', validation='dev.csv', test='held.csv', settings=" in calls.python(held_out)
+
+
+def test_a_kind_of_another_distribution_is_told_as_a_retry(registry: Registry) -> None:
     other = registry.jobs.enqueue("of_another_distribution", {})
     assert calls.command(other) == ["jobs", "retry", str(other.id)]
     assert f"registry.jobs.retry({other.id})" in calls.python(other)

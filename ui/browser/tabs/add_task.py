@@ -11,7 +11,7 @@ from trainer.jobs import adapt as combining
 from trainer.jobs import add_task as training
 from trainer.jobs import add_tasks as training_several
 from trainer.jobs import retrain_router as fitting
-from trainer.settings import ExpertSettings, settings_of
+from trainer.settings import ExpertSettings
 from ui.browser import found
 from ui.browser.context import Context
 from ui.browser.endpoints import ONE_AND_HELD_OUT, SEVERAL, file_endpoint
@@ -69,7 +69,6 @@ class Tab:
         are any. Options: name, base_model, kind, the columns text, text_pair and label, and settings (fields
         of ExpertSettings). Gives the job."""
         self.context.require(request)
-        settings_of(settings or {})
         columns = {"kind": kind, "text": text, "text_pair": text_pair, "label": label}
         asked: dict[str, Any] = {"name": name, "base_model": base_model, "settings": settings, **columns}
         held_out = {"validation": validation, "test": test}
@@ -90,7 +89,6 @@ class Tab:
         """Queue the training of an expert on each of several files of rows, called as the files, in one job.
         Options: as of add_task, but no name. Gives the job."""
         self.context.require(request)
-        settings_of(settings or {})
         columns = {"kind": kind, "text": text, "text_pair": text_pair, "label": label}
         asked: dict[str, Any] = {"base_model": base_model, "settings": settings, **columns}
         return self._submit(training_several.submit, files, asked)
