@@ -28,9 +28,13 @@ def check_fit(
 
     Raises:
         NotFoundError: no router kind of that name.
-        InvalidSettingError: passes, coverage or tolerance out of their ranges.
+        InvalidSettingError: a gate kind; passes, coverage or tolerance out of their ranges.
     """
     if router != AUTO:
+        if router in kinds.names("gates"):
+            raise InvalidSettingError(
+                f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
+            )
         kinds.check("routers", router)
     if passes not in PASSES:
         raise InvalidSettingError(f"passes {passes!r} is unknown: choose {' or '.join(PASSES)}")

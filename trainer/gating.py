@@ -9,10 +9,10 @@ from trainer.routers import Routing
 
 
 class Gate:
-    """A router of tokens.
+    """A gate at work.
 
     Attributes:
-        router: of a kind that reads tokens; layers: those whose entering states it reads, in their order.
+        router: of a gate kind; layers: those whose entering states it reads, in their order.
     """
 
     def __init__(self, router: nn.Module, layers: Sequence[int]) -> None:

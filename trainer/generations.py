@@ -14,7 +14,6 @@ from trainer import kinds
 from trainer.described import from_json
 from trainer.encoding import early_layers
 from trainer.familiarity import Fit, FitDesign
-from trainer.routers import TOKENS
 
 FIT = "fit."
 """Before the names of the tensors that tell strange inputs."""
@@ -25,9 +24,9 @@ class RouterDesign:
     """Everything that shapes a router; stored whole with its generation.
 
     Attributes:
-        kind: router kind; kind_config: its `Config`.
+        kind: router kind, or gate kind; kind_config: its `Config`.
         layers: layers whose entering states it reads, empty for routers of text; `base.layers` stands for the
-            final states. Of routers of tokens: the layers at which they weigh experts.
+            final states. Of gates: the layers at which they weigh experts.
         passes: `one`: routed on the way through the base model; `two`: the base model runs once to route,
             once to answer.
         max_length: tokens read of a text.
@@ -42,8 +41,7 @@ class RouterDesign:
 
 def mixes_tokens(generation: Generation) -> bool:
     """Whether its experts act together on every token, and no text is sent to one of them."""
-    design = from_json(RouterDesign, generation.config["router"])
-    return bool(kinds.load("routers", design.kind).READS == TOKENS)
+    return from_json(RouterDesign, generation.config["router"]).kind in kinds.names("gates")
 
 
 def layers_read(depth: int, passes: str, first_layer: int) -> tuple[int, ...]:
@@ -72,7 +70,7 @@ def thaw(
         DamagedError: the values do not fit the generation's own description.
     """
     plan = from_json(RouterDesign, generation.config["router"])
-    module = kinds.load("routers", plan.kind)
+    module = kinds.load("gates" if mixes_tokens(generation) else "routers", plan.kind)
     shape, slots = (len(plan.layers), 2, hidden), len(generation.experts)
     router: nn.Module = module.Router(from_json(module.Config, plan.kind_config), shape, slots)
     fit = None

@@ -16,7 +16,7 @@ from registry.errors import NotFoundError, nearest
 
 _loaded: dict[tuple[str, str], ModuleType] = {}
 
-FAMILIES = ("adapters", "executors", "familiarity", "forms", "jobs", "routers", "tasks")
+FAMILIES = ("adapters", "executors", "familiarity", "forms", "gates", "jobs", "routers", "tasks")
 
 
 def names(family: str) -> list[str]:

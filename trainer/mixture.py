@@ -55,7 +55,7 @@ class Mixture(nn.Module):
     """Experts, and the gate over them.
 
     Attributes:
-        members: in slot order; router: of a kind that reads tokens; layers: those that it reads.
+        members: in slot order; router: of a gate kind; layers: those that it reads.
 
     Args:
         frozen: the gate alone learns.

@@ -14,9 +14,9 @@ from trainer.base_model import BaseModel
 from trainer.described import to_json
 from trainer.encoding import encode
 from trainer.experts import design
+from trainer.gates import soft_token
 from trainer.generations import RouterDesign
 from trainer.inputs import Text
-from trainer.routers import soft_token
 from trainer.runs import Moment
 
 DESIGN: dict[str, Any] = {

@@ -15,11 +15,11 @@ from tests.trainer.test_bank import DESIGNS
 from trainer.base_model import BaseModel
 from trainer.experts import Alone
 from trainer.forms import Parts, low_rank
+from trainer.gates import soft_token
 from trainer.gating import Gate, Shares
 from trainer.layouts import form_parts
 from trainer.mixture import Mixing, Mixture
 from trainer.moe import MoE
-from trainer.routers import soft_token
 from trainer.thawing import thawed
 from trainer.visitors import Visitor
 

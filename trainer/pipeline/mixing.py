@@ -7,7 +7,7 @@ from pathlib import Path
 from registry import Expert, Generation, Registry
 from registry.errors import InvalidSettingError
 from registry.records import EvaluationFacts, RunFacts
-from trainer import generations
+from trainer import gate_start, generations
 from trainer.base_model import BaseModel
 from trainer.checkpoints import Checkpoint
 from trainer.corpora import read_corpus
@@ -16,6 +16,7 @@ from trainer.dataset_features import inputs
 from trainer.described import to_json
 from trainer.encoding import Encoding, encode
 from trainer.experts import ExpertModule
+from trainer.gates import soft_token
 from trainer.generations import RouterDesign, parameter_count
 from trainer.layouts import family_of
 from trainer.lessons import read_lessons
@@ -26,7 +27,6 @@ from trainer.pipeline.freezing import by_split
 from trainer.pipeline.mixture_plan import MixturePlan, TrainedMixture
 from trainer.pipeline.promoting import CANDIDATE
 from trainer.progress import Progress, silent
-from trainer.routers import soft_token
 from trainer.runs import Moment
 from trainer.selection import choose_several
 from trainer.settings import key
@@ -146,7 +146,12 @@ class _Mixing:
         router = soft_token.Router(
             soft_token.Config(top_k=settings.top_k), (len(layers), 2, base.hidden), len(chosen)
         ).start(settings.seed)
-        self._mixture = Mixture(members, router.to(base.device), layers, frozen=settings.freeze_experts)
+        on_progress("starting the gate", 0, 1, "")
+        gate_start.start(
+            router.to(base.device), layers, plan.registry, base, [*zip(chosen, members, strict=True)]
+        )
+        on_progress("starting the gate", 1, 1, "")
+        self._mixture = Mixture(members, router, layers, frozen=settings.freeze_experts)
         self._encoding = self._encode(first)
         training = settings.training(rows.counts()["train"])
         run = key(mixture=plan.facts, digests={one.name: one.sha256 for one in chosen})

@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import Any
 
 from registry import Expert, Generation, Registry
-from registry.errors import InvalidSettingError
 from registry.faults import fault
 from registry.records import Evaluation, EvaluationFacts
 from trainer import generations, kinds
@@ -134,14 +133,7 @@ def retrain_router(
 
 def _modules(router: str) -> dict[str, ModuleType]:
     """The kinds to fit."""
-    if router == AUTO:
-        return {name: one for name, one in kinds.load_all("routers").items() if hasattr(one, "fit")}
-    module = kinds.load("routers", router)
-    if not hasattr(module, "fit"):
-        raise InvalidSettingError(
-            f"{router} is not fitted but trained: registry train-mixture --data FILE --experts A B"
-        )
-    return {router: module}
+    return kinds.load_all("routers") if router == AUTO else {router: kinds.load("routers", router)}
 
 
 def _nothing_to_do(

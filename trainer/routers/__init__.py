@@ -1,22 +1,13 @@
 """Router kinds, one module each. The contract, held by `tests/trainer/routers/test_contract.py`:
 
 - `Config`: a frozen dataclass of JSON values, stored with the generation.
-- `READS`: `"states"` if it needs pooled hidden states, `"text"` if the text alone will do, `"tokens"` if it
-  weighs the experts for each token.
+- `READS`: `"states"` if it needs pooled hidden states, `"text"` if the text alone will do.
 - `Router(config, shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots`
   experts. Its `state_dict` is all that is frozen.
 - `forward(features) -> Routing`: weights >= 0 that sum to 1. Padding and batch never matter; evaluation is
   deterministic.
 - `fit(config, training, validation, slots, seed, on_progress) -> Router`: validation chooses what has to be
   chosen.
-
-Routers of tokens choose nobody: all experts of the pool act on each token, by its weights. They read the
-states of tokens where others read pooled ones, have no `fit`, since they are trained with what the experts
-answer (`train-mixture`), and more:
-
-- `at(place, states (batch, tokens, hidden)) -> Routing`: the weights at one of the layers that it reads;
-  `forward` gives their mean over all of these layers.
-- `start(seed) -> Router`, before training; and `balance(routing, mask) -> Tensor`, the loss of uneven use.
 """
 
 from collections.abc import Sequence
@@ -29,8 +20,6 @@ from torch.nn import functional
 
 from trainer.sums import RidgeSums
 
-TOKENS = "tokens"
-"""What routers read that weigh the experts for each token."""
 TEMPERATURES = tuple(10 ** (place / 10) for place in range(-20, 11))
 
 
@@ -39,8 +28,8 @@ class Features:
     """What routers read of a batch of texts: what their `READS` names is there, the other may be.
 
     Attributes:
-        states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; for routers of
-            tokens the state of each, `(batch, layers, tokens, hidden)`; None for routers of text.
+        states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; for gates the
+            state of each token, `(batch, layers, tokens, hidden)`; None for routers of text.
         texts: the texts, pairs and choices joined by line breaks; None for routers of states.
     """
 

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.routers import TOKENS, Features, Routing
-
-READS = TOKENS
+from trainer.routers import Features, Routing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +37,14 @@ class Router(nn.Module):
 
     def start(self, seed: int) -> "Router":
         """Begin near equal shares, but not at them: of equal ones the best few would stay the same few."""
-        nn.init.normal_(self.weight, std=0.02, generator=torch.Generator().manual_seed(seed))
+        nn.init.normal_(self.weight, std=0.002, generator=torch.Generator().manual_seed(seed))
         return self
+
+    @torch.no_grad()
+    def begin(self, place: int, weight: Tensor, bias: Tensor) -> None:
+        """Begin at one of the layers read with what is known of the experts, beside what `start` drew."""
+        self.weight[place] += weight.to(self.weight)
+        self.bias[place] += bias.to(self.bias)
 
     def forward(self, features: Features) -> Routing:
         """The mean over all layers read."""
@@ -51,11 +55,14 @@ class Router(nn.Module):
 
     def at(self, place: int, states: Tensor) -> Routing:
         """Softmax of the scores, or of the best few, at one of the layers read."""
-        normal = functional.layer_norm(states.to(self.weight.dtype), states.shape[-1:])
-        logits = functional.linear(normal, self.weight[place], self.bias[place])
+        logits = functional.linear(self.normal(states), self.weight[place], self.bias[place])
         best = logits.topk(self.count, -1)
         kept = torch.full_like(logits, -torch.inf).scatter(-1, best.indices, best.values)
         return Routing(kept.softmax(-1), logits)
+
+    def normal(self, states: Tensor) -> Tensor:
+        """States of mean 0 and variance 1 each, in which the gate is linear."""
+        return functional.layer_norm(states.to(self.weight.dtype), states.shape[-1:])
 
     def balance(self, routing: Routing, mask: Tensor) -> Tensor:
         """How unevenly tokens use the experts: `slots * sum_e f_e p_e` with the share `f` of tokens that
