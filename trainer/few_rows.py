@@ -1,24 +1,23 @@
 """Rows that are too few to train on, and enough to combine experts by."""
 
-from pathlib import Path
 from typing import Any
 
 from trainer import kinds
-from trainer.data import TaskData, read_task, refusal
+from trainer.data import Given, TaskData, read_task, refusal
 from trainer.tasks import refuse_unsolvable
 
 FEWEST, MOST = 8, 64
 
 
-def read_few(path: str | Path, **columns: Any) -> TaskData:
-    """The checked rows of a file; what is read is as of `trainer.data.read_task`.
+def read_few(rows: Given, **columns: Any) -> TaskData:
+    """The checked rows of a file or dataset; what is read is as of `trainer.data.read_task`.
 
     Raises:
         DataRefusedError: they cannot be taken as they are, or are too few or too many.
         NotFoundError: no such file, column or kind.
         InvalidSettingError: their kind can only be trained.
     """
-    data = read_task(path, kinds.load_all("tasks"), **columns)
+    data = read_task(rows, kinds.load_all("tasks"), **columns)
     check_few(data)
     return data
 

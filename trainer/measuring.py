@@ -1,14 +1,12 @@
 """Which rows an expert or a generation is measured on."""
 
-from pathlib import Path
 from typing import TypeGuard
 
 from registry import Expert
-from registry.errors import DataRefusedError, InvalidSettingError, nearest
+from registry.errors import InvalidSettingError, nearest
 from registry.names import ROUTER, parse
 from trainer import kinds
-from trainer.data import TaskData, read_task
-from trainer.data.refusals import numbered
+from trainer.data import Given, TaskData, read_task, refusal
 
 HELD_OUT = ("validation", "test")
 """The splits that no training sees."""
@@ -35,21 +33,19 @@ def measures_expert(ref: str | None, data: object) -> TypeGuard[str]:
     return False
 
 
-def read_trial(path: str | Path, expert: Expert) -> TaskData:
-    """Labelled rows of an expert's task from a file; all of them count, whatever split it names.
+def read_trial(rows: Given, expert: Expert) -> TaskData:
+    """Labelled rows of an expert's task from a file or dataset; all of them count, whatever split it names.
 
     Raises:
         NotFoundError: no such file.
         DataRefusedError: the rows cannot be taken, or hold labels that the expert does not know.
     """
     kind = kinds.load("tasks", expert.kind)
-    data = read_task(path, {expert.kind: kind})
+    data = read_task(rows, {expert.kind: kind})
     for row in data.rows:
         for label in kind.labels_of(row):
             if label not in expert.labels:
-                raise DataRefusedError(
-                    f"{path}, {numbered(str(path), row.line)}: label {label!r} is none of {expert.name}'s: "
-                    f"{', '.join(expert.labels)}."
-                    f"{nearest(label, expert.labels)}"
-                )
+                known = f"{', '.join(expert.labels)}.{nearest(label, expert.labels)}"
+                reason = f"label {label!r} is none of {expert.name}'s: {known}"
+                raise refusal(row.source, row.line, reason)
     return data

@@ -143,7 +143,6 @@ def _without_mark(content: bytes, source: str) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def task_name(path: str | os.PathLike[str]) -> str:
-    """A task's name from its file's: lower case, other characters than letters, digits, `-` and `_` become
-    `_`."""
+def named_after(path: str | os.PathLike[str]) -> str:
+    """The name of a task after that of a file."""
     return re.sub(r"[^a-z0-9_-]+", "_", Path(path).stem.lower()).strip("_-")[:64]

@@ -5,14 +5,13 @@ every page say how much it will be, and repeated cells are counted before they a
 says beyond its columns (notes of pandas or of other libraries, names of types) is not read.
 """
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from trainer.data.files import MAX_BYTES
 from trainer.data.pages import DamagedPageError, Footer, check_pages, read_footer
 from trainer.data.refusals import quoted, refusal
-from trainer.data.tables import MAX_COLUMNS, MAX_ROWS, Table, check_columns, check_size
+from trainer.data.tables import MAX_COLUMNS, MAX_ROWS, Body, Table, check_columns
 
 if TYPE_CHECKING:  # It takes most of a second to load, and most files are text.
     from pyarrow import Array, DataType, RecordBatch
@@ -23,7 +22,6 @@ MAX_UNPACKED = 2 * MAX_BYTES
 BATCH = 4096
 """Rows that are decoded at a time."""
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
-_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def parse_parquet(content: bytes, source: str) -> Table:
@@ -56,9 +54,10 @@ def _read(content: bytes, source: str) -> Table:
     literal = [_is_literal(name, schema.field(place).type, source) for place, name in enumerate(columns)]
     # As a dictionary a text that is repeated a million times is there once.
     texts = [name for name, number in zip(columns, literal, strict=True) if not number]
-    body = _Body(source, columns)
+    body, cells = Body(source), _Cells(source, columns)
     for batch in _opened(content, read_dictionary=texts).iter_batches(BATCH, use_threads=False):
-        body.take(batch)
+        for row in cells.rows_of(batch):
+            body.take(row)
     if len(body.rows) != footer.rows:
         told, found = footer.rows, len(body.rows)
         raise refusal(source, None, f"damaged: its footer tells of {told:,} rows, it holds {found:,}")
@@ -68,12 +67,7 @@ def _read(content: bytes, source: str) -> Table:
         for name, number in zip(columns, literal, strict=True)
         if number
     ]
-    if body.control is not None:
-        findings.append(f"control characters are kept as written (first: row {body.control})")
-    lines = list(range(1, len(body.rows) + 1))
-    return Table(
-        source=source, columns=columns, rows=body.rows, lines=lines, header=None, findings=tuple(findings)
-    )
+    return body.table(columns, findings)
 
 
 def _opened(content: bytes, **options: Any) -> "ParquetFile":
@@ -119,27 +113,19 @@ def _is_literal(name: str, kind: "DataType", source: str) -> bool:
     )
 
 
-class _Body:
-    """The rows as they are decoded, and what was noticed on the way."""
+class _Cells:
+    """The cells of batches as text, counted before they are written out."""
 
     def __init__(self, source: str, columns: tuple[str, ...]) -> None:
         self.source, self.columns = source, columns
-        self.rows: list[list[str]] = []
-        self.control: int | None = None
-        self._bytes = 0
+        self._rows = self._bytes = 0
 
-    def take(self, batch: "RecordBatch") -> None:
-        """Take the next rows."""
-        done = len(self.rows)
+    def rows_of(self, batch: "RecordBatch") -> Iterator[list[str]]:
+        """The rows of the next batch."""
+        done = self._rows
+        self._rows += len(batch)
         cells = [self._cells(name, column, done) for name, column in zip(self.columns, batch, strict=True)]
-        for number, row in enumerate(zip(*cells, strict=True), start=done + 1):
-            values = list(row)
-            check_size(values, self.source, number, number)
-            if any("\0" in value for value in values):
-                raise refusal(self.source, number, "a NUL character; remove it")
-            if self.control is None and any(map(_CONTROL.search, values)):
-                self.control = number
-            self.rows.append(values)
+        return (list(row) for row in zip(*cells, strict=True))
 
     def _cells(self, name: str, column: "Array", done: int) -> list[str]:
         """The cells of one column, after they were counted."""

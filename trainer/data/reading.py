@@ -4,13 +4,14 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Union
 
-from registry.errors import not_found
+from registry.errors import InvalidSettingError, not_found
 from trainer.data.checks import Named, check_choices, check_inputs, label_in_text, leaks, repeats
 from trainer.data.columns import assign_columns, columns_finding
 from trainer.data.delimited import parse_delimited
-from trainer.data.files import read_bytes, read_utf8
+from trainer.data.files import named_after, read_bytes, read_utf8
+from trainer.data.hugging_face import source_of, table_of
 from trainer.data.jsonl import parse_jsonl
 from trainer.data.parquet import parse_parquet
 from trainer.data.refusals import listed, printable, quoted, refusal
@@ -18,8 +19,15 @@ from trainer.data.rows import SPLITS, Row, Split, TaskData
 from trainer.data.splits import assign_splits, check_labels_in_train, named_split, position
 from trainer.data.tables import Table
 
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
 JSON_NAMES = {".jsonl", ".ndjson", ".json"}
 """Endings of files that are read as JSON Lines."""
+
+
+Given = Union[str, os.PathLike[str], "Dataset", "DatasetDict"]
+"""Where rows are: the path of a file, or a dataset of the Hugging Face library."""
 
 
 class TaskKindModule(Protocol):
@@ -50,14 +58,37 @@ class TaskKindModule(Protocol):
         """The labels that a row names; none for kinds without."""
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
-    """The cells of a CSV, TSV, JSON Lines or Parquet file exactly as written.
+def source_name(data: Given) -> str:
+    """The name of a file, or of a dataset as if it were one."""
+    return Path(data).name if isinstance(data, str | os.PathLike) else source_of(data)
+
+
+def task_name(data: Given) -> str:
+    """A task's name from that of its file or dataset: lower case, other characters than letters, digits, `-`
+    and `_` become `_`.
+
+    Raises:
+        InvalidSettingError: a dataset that was made from rows and has no name.
+    """
+    source = source_name(data)
+    if source == ".arrow":
+        raise InvalidSettingError(
+            "a dataset that was made from rows has no name: give the task one, name=..."
+        )
+    return named_after(source)
+
+
+def read_table(data: Given) -> Table:
+    """The cells of a CSV, TSV, JSON Lines or Parquet file exactly as written, or those of a dataset.
 
     Raises:
         NotFoundError: there is no such file.
-        DataRefusedError: the file cannot be taken as it is; the message names file, line and reason.
+        InvalidSettingError: neither a path nor a dataset.
+        DataRefusedError: the rows cannot be taken as they are; the message names file, line and reason.
     """
-    source = os.fspath(path)
+    if not isinstance(data, str | os.PathLike):
+        return table_of(data)
+    source = os.fspath(data)
     ending = Path(source).suffix.lower()
     if ending == ".parquet":
         return parse_parquet(read_bytes(source), source)
@@ -66,20 +97,20 @@ def read_table(path: str | os.PathLike[str]) -> Table:
 
 
 def read_task(
-    path: str | os.PathLike[str],
+    data: Given,
     kinds: Mapping[str, TaskKindModule],
     *,
     kind: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
-    validation: str | os.PathLike[str] | None = None,
-    test: str | os.PathLike[str] | None = None,
+    validation: Given | None = None,
+    test: Given | None = None,
 ) -> TaskData:
     """The checked rows of a task, each in its split.
 
-    A `split` column and the files `validation` and `test` are respected; what they do not give is set aside
-    by the hash of the text (`trainer.data.splits`).
+    A `split` column, the splits of a dataset and what is given as `validation` and `test` are respected; what
+    they do not give is set aside by the hash of the text (`trainer.data.splits`).
 
     Raises:
         NotFoundError: no such file, column or kind.
@@ -87,7 +118,7 @@ def read_task(
         DataRefusedError: anything else that keeps the rows from being taken; one line with the reason.
     """
     options = {"text": text, "text_pair": text_pair, "label": label}
-    return task_of(read_table(path), kinds, kind, options, validation=validation, test=test)
+    return task_of(read_table(data), kinds, kind, options, validation=validation, test=test)
 
 
 def task_of(
@@ -96,14 +127,14 @@ def task_of(
     kind: str | None,
     options: Mapping[str, str | None],
     *,
-    validation: str | os.PathLike[str] | None = None,
-    test: str | os.PathLike[str] | None = None,
+    validation: Given | None = None,
+    test: Given | None = None,
 ) -> TaskData:
     """As `read_task`, from a table that has been read; `options`: columns by role."""
     kind, roles, rows = _recognised(table, kinds, kind, options)
     module = kinds[kind]
     check_choices(roles, table.source, table.header)
-    given: tuple[tuple[Split, str | os.PathLike[str] | None], ...] = (
+    given: tuple[tuple[Split, Given | None], ...] = (
         ("validation", validation),
         ("test", test),
     )
@@ -178,11 +209,12 @@ def table_rows(table: Table, roles: Mapping[str, str], split: Split | None) -> l
 
 
 def _split_file(
-    path: str | os.PathLike[str], split: Split, table: Table, roles: Mapping[str, str], rows: Sequence[Row]
+    data: Given, split: Split, table: Table, roles: Mapping[str, str], rows: Sequence[Row]
 ) -> list[Row]:
-    """The rows of a file given for one split; its columns are found under the same names."""
-    extra = read_table(path)
-    if Path(extra.source).samefile(table.source):
+    """The rows given for one split; their columns are found under the same names."""
+    extra = read_table(data)
+    paths = isinstance(data, str | os.PathLike) and Path(table.source).exists()
+    if paths and Path(extra.source).samefile(table.source):
         raise refusal(extra.source, None, f"given for {split}, but it is the data file itself")
     if any(row.split == split for row in rows):
         raise refusal(

@@ -15,8 +15,8 @@ def numbered(source: str, line: int) -> str:
 
 
 def counted_in(source: str) -> str:
-    """What the places in a file are counted in: Parquet has rows, but no lines."""
-    return "row" if source.lower().endswith(".parquet") else "line"
+    """What the places in a file are counted in: Parquet and datasets have rows, but no lines."""
+    return "row" if source.lower().endswith((".parquet", ".arrow")) else "line"
 
 
 def quoted(text: str, limit: int = 40) -> str:

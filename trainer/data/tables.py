@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ MAX_NAME = 128
 """Characters in one column name."""
 
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_TEXT = re.compile(_CONTROL.pattern.decode("ascii"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,44 @@ def check_columns(columns: list[str], source: str, line: int | None) -> tuple[st
         if columns.count(name) > 1:
             raise refusal(source, line, f"the column name {quoted(name)} appears twice; rename one of them")
     return tuple(columns)
+
+
+class Body:
+    """Rows without lines, counted from 1, as they are decoded, and what was noticed in them."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.rows: list[list[str]] = []
+        self._control: int | None = None
+
+    def take(self, cells: list[str]) -> None:
+        """Take the next row.
+
+        Raises:
+            DataRefusedError: one too many, an overlong cell, or a NUL.
+        """
+        number = len(self.rows) + 1
+        check_size(cells, self.source, number, number)
+        if any("\0" in cell for cell in cells):
+            raise refusal(self.source, number, "a NUL character; remove it")
+        if self._control is None and any(map(_CONTROL_TEXT.search, cells)):
+            self._control = number
+        self.rows.append(cells)
+
+    def table(self, columns: tuple[str, ...], findings: Sequence[str]) -> Table:
+        """All of it."""
+        noticed = [*findings]
+        if self._control is not None:
+            noticed.append(f"control characters are kept as written (first: row {self._control})")
+        lines = list(range(1, len(self.rows) + 1))
+        return Table(
+            source=self.source,
+            columns=columns,
+            rows=self.rows,
+            lines=lines,
+            header=None,
+            findings=tuple(noticed),
+        )
 
 
 class Reader(Protocol):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from registry import Expert, Registry, combinations
@@ -12,7 +11,7 @@ from trainer import kinds
 from trainer.base_model import BaseModel
 from trainer.blocks import apart, give_head
 from trainer.combining import Parent, Search, Update, add_up, deep_layers, rounded, said
-from trainer.data import TaskData, task_name
+from trainer.data import Given, TaskData, task_name
 from trainer.encoding import Encoding
 from trainer.experts import ExpertModule, described, design
 from trainer.few_rows import read_few
@@ -65,7 +64,7 @@ class Adapted:
 
 def adapt(
     registry: Registry,
-    data: str | Path,
+    data: Given,
     *,
     name: str | None = None,
     experts: Sequence[str] | None = None,

@@ -7,7 +7,7 @@ from registry import Registry
 from registry.names import check_task
 from trainer import kinds
 from trainer.base_model import BaseModel
-from trainer.data import TaskData, read_task, task_name
+from trainer.data import Given, TaskData, read_task, task_name
 from trainer.pipeline.freezing import AddedTask, Publish
 from trainer.pipeline.instant import probe_of, publish_probe
 from trainer.pipeline.making import Making
@@ -20,15 +20,15 @@ from trainer.training import train_together
 
 def add_task(
     registry: Registry,
-    data: str | Path,
+    data: Given,
     *,
     name: str | None = None,
     kind: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
-    validation: str | Path | None = None,
-    test: str | Path | None = None,
+    validation: Given | None = None,
+    test: Given | None = None,
     base_model: str | BaseModel | None = None,
     settings: ExpertSettings | None = None,
     device: str = "auto",
@@ -37,9 +37,9 @@ def add_task(
     """Read and check rows, train an expert on them, freeze it as the task's next version.
 
     Args:
-        data: CSV, TSV or JSON Lines file; `validation` and `test`: files of those rows, otherwise set aside
-            from `data`.
-        name: of the task; by default the file's name.
+        data: CSV, TSV, JSON Lines or Parquet file, or a dataset of the Hugging Face library, with the splits
+            it has; `validation` and `test`: those rows, otherwise set aside from `data`.
+        name: of the task; by default that of the file or dataset.
         text, text_pair, label: columns, where their names do not say it.
         base_model: a spec (see `trainer.sources`) or a loaded base model.
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from registry import Expert, Registry
 from registry.records import EvaluationFacts
 from trainer.answering import answered
-from trainer.data import Row, TaskData
+from trainer.data import Given, Row, TaskData
 from trainer.dataset_features import inputs, rows_of
 from trainer.encoding import encode
 from trainer.measuring import check_split, measures_expert, read_trial
@@ -46,7 +45,7 @@ def evaluate(
     ref: str | None = None,
     *,
     split: str = "test",
-    data: str | Path | TaskData | None = None,
+    data: Given | TaskData | None = None,
     device: str = "auto",
     on_progress: Progress = silent,
     finish: Callable[[Report], object] = lambda report: None,
@@ -80,7 +79,7 @@ def _expert(
     registry: Registry,
     expert: Expert,
     split: str,
-    data: str | Path | TaskData | None,
+    data: Given | TaskData | None,
     device: str,
     on_progress: Progress,
 ) -> tuple[Report, list[EvaluationFacts]]:
@@ -147,5 +146,5 @@ def _held_out(registry: Registry, expert: Expert, split: str) -> list[Row]:
     return [row for row in data.rows if row.split == split]
 
 
-def _trial(data: str | Path | TaskData, expert: Expert) -> list[Row]:
+def _trial(data: Given | TaskData, expert: Expert) -> list[Row]:
     return list((data if isinstance(data, TaskData) else read_trial(data, expert)).rows)
