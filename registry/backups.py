@@ -16,7 +16,7 @@ from registry import archives, leftovers, revisions, sqlite
 from registry.archives import Manifest
 from registry.blobs import Blobs
 from registry.database import FILE
-from registry.disk import claimed, private_folder, storage_errors, sync_folder
+from registry.disk import claimed, private_folder, storage_errors, sync
 from registry.errors import ConflictError, DamagedError, NotFoundError, SchemaError, StorageError
 from registry.filesystem import refuse_network
 from registry.references import referenced
@@ -82,7 +82,7 @@ def back_up(registry: Registry, file: str | Path, *, on_progress: Progress | Non
             leftovers.remove_copy(partial)
             partial.unlink(missing_ok=True)
             raise
-        sync_folder(target.parent)
+        sync(target.parent)
     return Backup(target, target.stat().st_size, len(manifest.blobs), manifest.revision)
 
 
@@ -120,7 +120,7 @@ def restore(file: str | Path, home: str | Path, *, on_progress: Progress | None 
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
-        sync_folder(target.parent)
+        sync(target.parent)
     outdated = manifest.revision != revisions.HEAD
     return Restored(target, len(manifest.blobs), manifest.created_at, manifest.revision, outdated)
 
@@ -228,7 +228,7 @@ def _unpack(opened: BinaryIO, source: Path, manifest: Manifest, made: Path, on_p
         path.chmod(0o444)
         on_progress(done, len(manifest.blobs))
     for folder in {blobs.path(member.sha256).parent for member in manifest.blobs}:
-        sync_folder(folder)
+        sync(folder)
 
 
 def _check(database: Path, source: Path, manifest: Manifest) -> None:
@@ -247,7 +247,7 @@ def _check(database: Path, source: Path, manifest: Manifest) -> None:
     if sqlite.journal_mode() == "WAL":
         with closing(sqlite.driver.connect(database, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-    sync_folder(database.parent)
+    sync(database.parent)
 
 
 def _adopt(connection: Connection, source: Path, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from registry.canonical import sha256_of
-from registry.disk import private_folder, storage_errors, sync_folder
+from registry.disk import private_folder, storage_errors, sync
 from registry.errors import DamagedError
 from registry.faults import fault
 
@@ -52,7 +52,7 @@ class Blobs:
         with storage_errors("write", path):
             if not self._holds(path, content):
                 _publish(path, content)
-            sync_folder(path.parent)
+            sync(path.parent)
         fault("blob.published")
         return sha256
 
@@ -84,7 +84,7 @@ class Blobs:
         else:
             # It may be another process's, whose own sync of the folder is still to come.
             with storage_errors("write", path):
-                sync_folder(path.parent)
+                sync(path.parent)
 
     @staticmethod
     def _holds(path: Path, content: bytes) -> bool:

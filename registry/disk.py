@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +38,12 @@ def private_folder(path: Path) -> Path:
         if not path.is_dir():
             private_folder(path.parent)
             path.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(path.parent)
+            sync(path.parent)
     return path
 
 
-def sync_folder(path: Path) -> None:
-    """Makes the names in a folder durable: a file that was renamed into it stays after a power cut."""
+def sync(path: Path) -> None:
+    """Makes a file durable, or the names in a folder: what was renamed into it stays after a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,11 +51,16 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def partial_name(path: Path) -> Path:
+    """Beside a file that is being made: nobody else writes to it, and `registry gc` finds what is left."""
+    return path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that takes the place of `path` in one step when the block ends well; else nothing of it
-    stays. Two processes may be at it: the last one wins."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    stays. Several threads and processes may be at it: the last one wins."""
+    partial = partial_name(path)
     try:
         with partial.open("wb") as file:
             yield file

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 
 from registry import revisions, sqlite
-from registry.disk import storage_errors, sync_folder
+from registry.disk import storage_errors, sync
 from registry.errors import DamagedError, SchemaError
 from registry.faults import fault
 
@@ -112,7 +112,7 @@ def _back_up(path: Path, head: str) -> Path:
             temporary.replace(backup)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(backup.parent)
+        sync(backup.parent)
         kept = sorted(path.parent.glob(f"{path.name}.pre-*"), key=lambda file: file.stat().st_mtime_ns)
         for old in kept[:-BACKUPS]:
             old.unlink()

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from registry import Registry
-from registry.disk import private_folder, storage_errors, sync_folder
+from registry.disk import partial_name, private_folder, storage_errors, sync
 from registry.errors import DamagedError, InvalidSettingError
 from registry.faults import fault
 from trainer.settings import key
@@ -134,8 +134,7 @@ class StateFile:
         self._dtype = dtype
         self._begin = _HEADER + -(-self._lengths.nbytes // _HEADER) * _HEADER
         self.path = cache.folder / f"{self._key}.states"
-        # Two processes may be at the same rows.
-        self._partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        self._partial = partial_name(self.path)
         self._descriptor: int | None = None
 
     @property
@@ -197,7 +196,7 @@ class StateFile:
             os.fsync(self._descriptor)
             self._close()
             self._partial.replace(self.path)
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
 
     def discard(self) -> None:
         """Forget what was written."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from registry.disk import sync
 from registry.errors import StorageError
 
 
@@ -56,20 +57,11 @@ def _build(folder: Path, build: Callable[[Path], None]) -> None:
         build(Path(work))
         for file in model.iterdir():
             file.chmod(0o644)  # safetensors writes 0600: another user's process could not read it
-            _flush(file)
+            sync(file)
         model.chmod(0o755)
-        _flush(model)
+        sync(model)
         model.rename(folder)
-    _flush(folder.parent)
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold what was written to a file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(folder.parent)
 
 
 @contextmanager
