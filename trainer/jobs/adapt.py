@@ -1,11 +1,12 @@
 """`adapt`: a few rows, and the experts that there are, become one more expert."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
 from registry.names import check_task
-from trainer.data import Given, task_name
+from trainer.data import task_name
 from trainer.few_rows import read_few
 from trainer.jobs import enqueue_version, given
 from trainer.progress import Progress
@@ -16,7 +17,7 @@ from trainer.tasks import refuse_other_kind
 
 def submit(
     registry: Registry,
-    data: Given,
+    data: str | Path,
     *,
     name: str | None = None,
     experts: Sequence[str] | None = None,

@@ -1,12 +1,13 @@
 """`add_task`: rows become a frozen expert."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
 from registry.names import check_task
 from trainer import kinds
-from trainer.data import Given, read_task, source_name, task_name
+from trainer.data import read_task, task_name
 from trainer.jobs import enqueue_version, given, whole
 from trainer.progress import Progress
 from trainer.settings import settings_of
@@ -15,7 +16,7 @@ from trainer.tasks import check_settings, refuse_other_kind
 
 def submit(
     registry: Registry,
-    data: Given,
+    data: str | Path,
     *,
     name: str | None = None,
     base_model: str | None = None,
@@ -39,8 +40,7 @@ def submit(
     task = check_task(task_name(data) if name is None else name)
     refuse_other_kind(registry, task, rows.kind)
     params = {"base_model": whole(base_model), "settings": dict(settings or {}), "device": device}
-    given_for = {split: columns.get(split) for split in ("validation", "test")}
-    files = {split: source_name(own) for split, own in given_for.items() if own is not None}
+    files = {split: Path(columns[split]).name for split in ("validation", "test") if columns.get(split)}
     if files:  # Their rows are among the others; the names are for who asks for the same again.
         params["files"] = files
     return enqueue_version(registry, "add_task", task, rows, params)

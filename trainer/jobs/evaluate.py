@@ -1,10 +1,10 @@
 """`evaluate`: an expert or a generation is measured."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from registry import Job, Registry
-from trainer.data import Given
 from trainer.jobs import describe, given
 from trainer.measuring import check_split, measures_expert, read_trial
 from trainer.progress import Progress
@@ -15,7 +15,7 @@ def submit(
     ref: str | None = None,
     *,
     split: str = "test",
-    data: Given | None = None,
+    data: str | Path | None = None,
     device: str = "auto",
 ) -> Job:
     """Ask for a measurement; arguments and errors as of `trainer.evaluate`."""

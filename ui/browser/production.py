@@ -11,7 +11,8 @@ from trainer.jobs import retrain_router
 from ui.browser.context import Context
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import when_opened
-from ui.browser.shared import beside, call, command, program, same_as, warns
+from ui.browser.shared import beside, call, command, same_as, warns
+from ui.views.programs import program
 
 UNCHANGED = ("", gr.skip(), gr.skip())
 Wanted = Literal["gate", "yes", "no"]
@@ -64,7 +65,7 @@ class Production:
         named = {"promote": PROMOTE.get(promote), **asked, **pool}
         named |= {"passes": "two"} if two_pass else {}
         arguments = "".join(f", {name}={value!r}" for name, value in named.items())
-        code = program("from trainer import retrain_router", f"retrain_router(registry{arguments})")
+        code = program(f"retrain_router(registry{arguments})", imported="from trainer import retrain_router")
         return said, command("retrain-router", *option), code
 
     def promote_generation(self, name: str, reason: str, request: gr.Request) -> str:

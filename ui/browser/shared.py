@@ -33,18 +33,6 @@ def call(function: str, *positional: object, **named: object) -> str:
     return f"{function}({', '.join(given)})"
 
 
-def program(*lines: str) -> str:
-    """Python that opens the registry and runs these lines, which know it as `registry`."""
-    return "\n".join(
-        [
-            "from registry import Registry",
-            "",
-            "with Registry() as registry:",
-            *(f"    {one}" for one in lines),
-        ]
-    )
-
-
 def escape(text: str) -> str:
     """Text for the middle of Markdown of ours: nothing in it is markup."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~>&<$:" else letter for letter in text)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.data.columns import OPTIONS
 from trainer.settings import READ
+from ui.views.programs import program
 
 if TYPE_CHECKING:
     from registry import Job
@@ -136,10 +137,10 @@ def _python_add_task(job: "Job") -> str:
     asked = job.params
     given = _given(asked, "base_model") + _arguments(**_held_out(asked))
     source = repr(asked["rows"]["source"])
-    return _program(
-        "from trainer import ExpertSettings, add_task",
+    return program(
         f"added = add_task(registry, {source}{given}, settings={_settings('ExpertSettings', asked)})",
         "print(added.expert.name, added.metrics)",
+        imported="from trainer import ExpertSettings, add_task",
     )
 
 
@@ -147,10 +148,10 @@ def _python_add_tasks(job: "Job") -> str:
     asked, rows = job.params, _each_rows(job)
     sources = [one["source"] for one in rows]
     given = _arguments(base_model=asked["base_model"], **_columns(*rows))
-    return _program(
-        "from trainer import ExpertSettings, add_tasks",
+    return program(
         f"added = add_tasks(registry, {sources!r}{given}, settings={_settings('ExpertSettings', asked)})",
         "print([one.expert.name for one in added])",
+        imported="from trainer import ExpertSettings, add_tasks",
     )
 
 
@@ -166,20 +167,20 @@ def _python_train_mixture(job: "Job") -> str:
     asked = job.params
     given = _arguments(experts=asked["experts"], **_corpus_columns(job))
     source, settings = repr(asked["rows"]["source"]), _settings("MixtureSettings", asked)
-    return _program(
-        "from trainer import MixtureSettings, train_mixture",
+    return program(
         f"made = train_mixture(registry, {source}{given}, settings={settings})",
         "print(made.generation.name, made.metrics)",
+        imported="from trainer import MixtureSettings, train_mixture",
     )
 
 
 def _python_adapt(job: "Job") -> str:
     asked = job.params
     source, given = repr(asked["rows"]["source"]), _given(asked, "experts", "rank", "max_length")
-    return _program(
-        "from trainer import adapt",
+    return program(
         f"adapted = adapt(registry, {source}{given})",
         "print(adapted.expert.name, adapted.combined_from)",
+        imported="from trainer import adapt",
     )
 
 
@@ -195,24 +196,24 @@ def _arguments(**given: Any) -> str:
 def _python_retrain_router(job: "Job") -> str:
     asked = {name: value for name, value in job.params.items() if value is not None and name != "actor"}
     given = "".join(f", {name}={value!r}" for name, value in asked.items())
-    return _program(
-        "from trainer import retrain_router",
+    return program(
         f"fitted = retrain_router(registry{given})",
         "print(fitted.generation.name, fitted.metrics)",
+        imported="from trainer import retrain_router",
     )
 
 
 def _python_evaluate(job: "Job") -> str:
     asked = job.params
     data = "" if asked["rows"] is None else f", data={asked['rows']['source']!r}"
-    return _program(
-        "from trainer import evaluate",
+    return program(
         f"print(evaluate(registry, {asked['ref']!r}, split={asked['split']!r}{data}).metrics)",
+        imported="from trainer import evaluate",
     )
 
 
 def _python_retry(job: "Job") -> str:
-    return _program(None, f"registry.jobs.retry({job.id})")
+    return program(f"registry.jobs.retry({job.id})")
 
 
 PYTHON: dict[str, Callable[["Job"], str]] = {
@@ -223,8 +224,3 @@ PYTHON: dict[str, Callable[["Job"], str]] = {
     "retrain_router": _python_retrain_router,
     "train_mixture": _python_train_mixture,
 }
-
-
-def _program(imported: str | None, *lines: str) -> str:
-    head = ["from registry import Registry", *([imported] if imported else [])]
-    return "\n".join([*head, "", "with Registry() as registry:", *(f"    {one}" for one in lines)]) + "\n"

@@ -10,10 +10,11 @@ from ui.browser.context import Context
 from ui.browser.downloads import copy_of
 from ui.browser.endpoints import endpoint
 from ui.browser.opening import clicked, filled, linked, table, when_opened
-from ui.browser.shared import beside, call, command, empty_state, heading, program, same_as, warns
+from ui.browser.shared import beside, call, command, empty_state, heading, same_as, warns
 from ui.present import size
 from ui.views.experts import list_experts, show_expert
 from ui.views.intervals import with_interval
+from ui.views.programs import program
 from ui.views.retirements import in_words
 from ui.views.rows import show_data
 
@@ -89,7 +90,8 @@ class Tab:
         """Ask a worker to measure an expert."""
         said = self.evaluate_expert(name, split, request)
         code = program(
-            "from trainer import evaluate", f"print(evaluate(registry, {name!r}, split={split!r}).metrics)"
+            f"print(evaluate(registry, {name!r}, split={split!r}).metrics)",
+            imported="from trainer import evaluate",
         )
         return said, command("evaluate", name, "--split", split), code
 
