@@ -34,7 +34,7 @@ class MixtureSettings:
     epochs: int | None = None
     """By default 3 to 12: the fewer rows, the more."""
     batch_size: int = 32
-    gate_learning_rate: float = 1e-2
+    gate_learning_rate: float = 3e-2
     learning_rate: float | None = None
     """Of the adapters; by default a third of what their kind begins with, since these have begun."""
     head_learning_rate: float = 5e-4
