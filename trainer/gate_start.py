@@ -26,8 +26,9 @@ from trainer.visitors import Taps
 ROWS = {"train": 48, "validation": 16}
 """Read of each expert, those of validation to choose the ridge and how sharp the shares are."""
 
-TOKENS = 2048
-"""Of the rows of a split of an expert, at most: their states at all of the gate's layers are in memory."""
+TOKENS = {"train": 2048, "validation": 1024}
+"""Of these rows at most: the states of the former are in memory for one expert at a time, at all of the gate's
+layers, those of the latter for all experts."""
 
 RIDGES = (0.001, 0.01, 0.1, 1.0)
 """To choose from, as shares of a feature's variance."""
@@ -77,7 +78,7 @@ def _states(
         real = batch.mask.bool()
         found.append(torch.stack([router.normal(taps.states[layer][real]) for layer in layers]).cpu())
     states = torch.cat(found, 1)
-    count = min(TOKENS, states.shape[1])
+    count = min(TOKENS[split], states.shape[1])
     return states[:, torch.arange(count) * states.shape[1] // count]
 
 
