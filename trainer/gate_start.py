@@ -27,8 +27,8 @@ ROWS = {"train": 48, "validation": 16}
 """Read of each expert, those of validation to choose the ridge and how sharp the shares are."""
 
 TOKENS = {"train": 2048, "validation": 1024}
-"""Of these rows at most: the states of the former are in memory for one expert at a time, at all of the gate's
-layers, those of the latter for all experts."""
+"""Of these rows at most: at all layers of the gate those of train are in memory for one expert at a time,
+those of validation for all."""
 
 RIDGES = (0.001, 0.01, 0.1, 1.0)
 """To choose from, as shares of a feature's variance."""
