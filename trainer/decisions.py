@@ -12,7 +12,7 @@ from trainer.familiarity import Fit
 from trainer.inputs import Input
 from trainer.mixes import BARE, Mix, Policy
 from trainer.routers import Features, Routing
-from trainer.takers import Takers
+from trainer.takers import Form, Takers
 
 
 class Weights(Mapping[str, float]):
@@ -68,32 +68,34 @@ class Decider:
 
     Attributes:
         router: None where one expert is forced, and nothing is decided; fit: when an expert fits; None:
-            always.
+            always; paired: see `Takers`.
     """
 
-    def __init__(self, experts: Sequence[Expert], router: nn.Module | None, fit: Fit | None) -> None:
+    def __init__(
+        self,
+        experts: Sequence[Expert],
+        router: nn.Module | None,
+        fit: Fit | None,
+        paired: Sequence[int] | None = None,
+    ) -> None:
         self.router, self.fit = router, fit
-        self.takers = Takers(experts)
+        self.takers = Takers(experts, paired)
         self._kinds = [expert.kind for expert in experts]
         self._tasks = {expert.task: slot for slot, expert in enumerate(experts)}
 
-    def route(self, features: Features, choices: Sequence[bool]) -> tuple[Routing, Tensor | None]:
-        """The routing among the experts that can take each input, and how strange each is, `(batch,)`.
-
-        Args:
-            choices: whether each input has some.
-        """
+    def route(self, features: Features, forms: Sequence[Form]) -> tuple[Routing, Tensor | None]:
+        """The routing among the experts that can take each input, and how strange each is, `(batch,)`."""
         assert self.router is not None
-        routing = self.takers.among(self.router(features), choices)
+        routing = self.takers.among(self.router(features), forms)
         if self.fit is None:
             return routing, None
-        return routing, self.fit.scores(features, routing, self.takers.allowed(choices))
+        return routing, self.fit.scores(features, routing, self.takers.allowed(forms))
 
-    def decide(self, features: Features, choices: Sequence[bool], policy: Policy) -> Decision:
+    def decide(self, features: Features, forms: Sequence[Form], policy: Policy) -> Decision:
         """Choose the experts of each input."""
-        routing, scores = self.route(features, choices)
+        routing, scores = self.route(features, forms)
         given = None if scores is None else scores.tolist()
-        fits = [True] * len(choices) if self.fit is None or given is None else self.fit.fits(given)
+        fits = [True] * len(forms) if self.fit is None or given is None else self.fit.fits(given)
         return Decision(
             mixes=policy.mixes(routing, fits, self._kinds),
             slots=routing.slots[:, 0].tolist(),
@@ -118,7 +120,7 @@ class Decider:
         """All experts, before any token was weighed."""
         return Mix(tuple(range(len(self._kinds))), (1 / len(self._kinds),) * len(self._kinds), speaker=0)
 
-    def mix(self, shares: Tensor, choices: Sequence[bool]) -> Decision:
+    def mix(self, shares: Tensor, forms: Sequence[Form]) -> Decision:
         """What tokens made of inputs: all experts mix, and of those that can take an input the head of the
         one with the largest share answers.
 
@@ -126,7 +128,7 @@ class Decider:
             shares: of the experts over the tokens of each input, `(batch, experts)`.
         """
         logits = shares.clamp_min(torch.finfo(shares.dtype).tiny).log()
-        among = self.takers.among(Routing(shares.unsqueeze(1), logits.unsqueeze(1)), choices)
+        among = self.takers.among(Routing(shares.unsqueeze(1), logits.unsqueeze(1)), forms)
         speakers = among.slots[:, 0].tolist()
         rows = shares.numpy(force=True)
         return Decision(

@@ -30,6 +30,8 @@ class RouterDesign:
         passes: `one`: routed on the way through the base model; `two`: the base model runs once to route,
             once to answer.
         max_length: tokens read of a text.
+        paired: slots of the experts that learnt from inputs with a second text; None for generations of
+            earlier releases and for gates, which do not look at it.
     """
 
     kind: str
@@ -37,6 +39,7 @@ class RouterDesign:
     layers: tuple[int, ...]
     passes: str
     max_length: int
+    paired: tuple[int, ...] | None = None
 
 
 def mixes_tokens(generation: Generation) -> bool:

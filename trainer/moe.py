@@ -72,6 +72,7 @@ class MoE:
         self._decider = Decider(self.experts, router, fit)
         if generation is not None and router is not None:
             self.design = from_json(RouterDesign, generation.config["router"])
+            self._decider = Decider(self.experts, router, fit, self.design.paired)
             if generations.mixes_tokens(generation):
                 self.bank.gate = Gate(router, self.design.layers)
             self._pass = Pass(base, self._decider, self.design)

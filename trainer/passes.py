@@ -16,6 +16,7 @@ from trainer.pool import Chosen, RoutedOnTheWay
 from trainer.predictions import Asked, counts_of, inputs_of
 from trainer.routers import Features
 from trainer.spans import means, spread
+from trainer.takers import Form
 from trainer.tokens import Batch
 from trainer.visitors import Taps
 
@@ -32,12 +33,12 @@ class Pass:
         """The decision and the final states of the experts it chose."""
         layers, counts = self._design.layers, counts_of(asked)
         inputs = inputs_of(asked)
-        choices = [bool(one.choices) for one in inputs]
+        forms = [Form.of(one) for one in inputs]
         if loan.bank.gate is not None:
-            return self._weighed(loan, batch, choices, counts, cache)
+            return self._weighed(loan, batch, forms, counts, cache)
 
         def decide(features: Features) -> Decision:
-            return self._decider.decide(features, choices, policy)
+            return self._decider.decide(features, forms, policy)
 
         if layers and self._design.passes == "one":
             visitor = RoutedOnTheWay(loan, decide, layers, batch.mask, counts, words(inputs))
@@ -57,13 +58,13 @@ class Pass:
         return means(taps.pooled(self._design.layers, batch.mask), counts)
 
     def _weighed(
-        self, loan: Loan, batch: Batch, choices: Sequence[bool], counts: Sequence[int], cache: Cache | None
+        self, loan: Loan, batch: Batch, forms: Sequence[Form], counts: Sequence[int], cache: Cache | None
     ) -> tuple[Decision, Tensor]:
         """Every token weighs all experts on its way; who speaks is known at its end."""
         loan.take_mixed([self._decider.everyone] * len(batch.mask))
         visitor = Chosen(loan)
         final = self._base.forward(batch, visitor, cache)
         assert visitor.shares is not None
-        decision = self._decider.mix(means(visitor.shares.mean(batch.mask), counts), choices)
+        decision = self._decider.mix(means(visitor.shares.mean(batch.mask), counts), forms)
         loan.mixes = spread(decision.mixes, counts)
         return decision, final

@@ -1,25 +1,56 @@
-"""Which experts of a pool can take an input: those whose kind has choices, or those whose kind has none."""
+"""Which experts of a pool can take an input.
+
+Those whose kind has choices take inputs with some, the others take those without. Of the ones left, those
+that learnt from inputs with a second text are asked about such inputs, and about no others, where there are
+any: a headline alone goes to no expert that compares two sentences.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from registry import Expert
+from registry import Dataset, Expert
 from registry.errors import InvalidSettingError
 from trainer import kinds
 from trainer.inputs import Input
 from trainer.routers import Routing
 
 
-class Takers:
-    """The experts of a pool by what they take; a router chooses only among those that can take an input."""
+class Form(NamedTuple):
+    """What an input consists of beside its text."""
 
-    def __init__(self, experts: Sequence[Expert]) -> None:
+    choices: bool
+    pair: bool
+
+    @classmethod
+    def of(cls, asked: Input) -> "Form":
+        """That of an input."""
+        return cls(bool(asked.choices), asked.pair is not None)
+
+    @classmethod
+    def learnt(cls, kind: str, dataset: Dataset) -> "Form":
+        """That of the rows of a dataset."""
+        return cls(bool(kinds.load("tasks", kind).CHOICES), "text_pair" in dataset.columns)
+
+
+class Takers:
+    """The experts of a pool by what they take; a router chooses only among those that can take an input.
+
+    Args:
+        paired: slots of those that learnt from inputs with a second text; None where that is not known.
+    """
+
+    def __init__(self, experts: Sequence[Expert], paired: Sequence[int] | None = None) -> None:
         self._experts = list(experts)
         self._choices = torch.tensor(
             [bool(kinds.load("tasks", expert.kind).CHOICES) for expert in experts], dtype=torch.bool
         )
+        self._paired: Tensor | None = None
+        if paired is not None:
+            self._paired = torch.zeros(len(self._experts), dtype=torch.bool)
+            self._paired[list(paired)] = True
 
     def takes(self, asked: Input, slot: int | None = None) -> bool:
         """Whether the expert of a slot (None: any expert) can take an input."""
@@ -42,17 +73,22 @@ class Takers:
         )
         raise InvalidSettingError(f"{who} {what}, or ask another expert")
 
-    def allowed(self, choices: Sequence[bool]) -> Tensor:
-        """Which experts can take each input, `(inputs, experts)`; `choices`: whether each has some."""
-        return torch.tensor(choices, dtype=torch.bool)[:, None] == self._choices
+    def allowed(self, forms: Sequence[Form]) -> Tensor:
+        """Which experts can take the input of each form, `(inputs, experts)`."""
+        asked = torch.tensor(forms, dtype=torch.bool).view(-1, 2)
+        able = asked[:, :1] == self._choices
+        if self._paired is None:
+            return able
+        alike = able & (asked[:, 1:] == self._paired)
+        return torch.where(alike.any(1, keepdim=True), alike, able)
 
-    def among(self, routing: Routing, choices: Sequence[bool]) -> Routing:
+    def among(self, routing: Routing, forms: Sequence[Form]) -> Routing:
         """The routing with all weight on experts that can take each input, of which there is one at least.
 
         Args:
-            choices: whether each input has some.
+            forms: of the inputs.
         """
-        allowed = self.allowed(choices).to(routing.weights.device).unsqueeze(1)
+        allowed = self.allowed(forms).to(routing.weights.device).unsqueeze(1)
         if bool(allowed.all()):
             return routing
         logits = routing.logits.masked_fill(~allowed, -torch.inf)

@@ -35,6 +35,7 @@ from trainer.pipeline.summing import Summing
 from trainer.progress import Progress, silent
 from trainer.settings import key
 from trainer.sums import RidgeSums
+from trainer.takers import Form
 from trainer.thawing import fitting_base
 
 
@@ -63,6 +64,11 @@ class TaskRows:
     def data(self) -> TaskData:
         """The rows themselves."""
         return rows_of(self.registry, self.dataset, self.kind)
+
+    @property
+    def form(self) -> Form:
+        """What each of them consists of beside its text."""
+        return Form.learnt(self.kind, self.dataset)
 
     @cached_property
     def held_out(self) -> dict[int, int]:

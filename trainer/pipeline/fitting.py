@@ -25,7 +25,7 @@ from trainer.pipeline.routed_pool import RoutedPool
 from trainer.routers import Examples, Features, routing_accuracy
 from trainer.spans import spread
 from trainer.sums import RidgeSums
-from trainer.takers import Takers
+from trainer.takers import Form, Takers
 from trainer.tally import Tally, facts
 
 
@@ -81,12 +81,21 @@ class PoolExamples(Examples):
         return self.archive.sums(self.reading, self.experts)
 
     @cached_property
-    def choices(self) -> list[bool]:
-        """Whether the inputs of each row have choices."""
-        return spread(
-            (bool(kinds.load("tasks", expert.kind).CHOICES) for expert in self.experts),
-            [self.archive.rows(expert).dataset.rows[self.split] for expert in self.experts],
-        )
+    def forms(self) -> list[Form]:
+        """What each row consists of beside its text."""
+        pool = [self.archive.rows(expert) for expert in self.experts]
+        return spread((rows.form for rows in pool), [rows.dataset.rows[self.split] for rows in pool])
+
+    @cached_property
+    def paired(self) -> tuple[int, ...]:
+        """Slots of the experts whose rows have a second text."""
+        forms = (self.archive.rows(expert).form for expert in self.experts)
+        return tuple(slot for slot, form in enumerate(forms) if form.pair)
+
+    @cached_property
+    def takers(self) -> Takers:
+        """Which of the experts can take an input."""
+        return Takers(self.experts, self.paired)
 
     def _states(self, expert: Expert) -> Tensor:
         return self.archive.split(self.reading, self.archive.rows(expert), self.split)
@@ -118,6 +127,7 @@ def fit(
         layers=reading.layers if modules[best].READS == "states" else (),
         passes=passes,
         max_length=reading.max_length,
+        paired=validation.paired,
     )
     found = _fit_score(modules[best].READS, fitted[best], training, validation, coverage)
     pool = RoutedPool(archive, chosen, fitted[best], design, found)
@@ -146,7 +156,7 @@ def _fit_score(
     """How strange inputs are, from the training rows; and from where on no expert fits, from the validation
     rows."""
     score = kinds.load("familiarity", reads).fit(training, len(training.experts))
-    allowed = Takers(validation.experts).allowed(validation.choices)
+    allowed = validation.takers.allowed(validation.forms)
     with torch.no_grad():
         features = _read(reads, validation)
         scores = nearest(score, features, router(features), allowed)
@@ -162,7 +172,7 @@ def _judge(reads: str, router: nn.Module, examples: PoolExamples) -> tuple[float
     """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
     features = _read(reads, examples)
     with torch.no_grad():
-        routing = Takers(examples.experts).among(router(features), examples.choices)
+        routing = examples.takers.among(router(features), examples.forms)
         likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()
     return routing_accuracy(routing, examples.slots), likelihood
 

@@ -45,7 +45,7 @@ class RoutedPool:
     ) -> None:
         self.archive, self.experts, self.fit = archive, list(experts), fit
         self._design = design
-        self._decider = Decider(self.experts, router, fit)
+        self._decider = Decider(self.experts, router, fit, design.paired)
         self._slots: dict[str, dict[int, int]] = {}
         self._scores: dict[str, dict[int, float]] = {}
 
@@ -116,9 +116,8 @@ class RoutedPool:
             features = Features(self.archive.features(reading, rows, places), None)
         else:
             features = Features(None, words(inputs(rows.take(places))))
-        choices = bool(kinds.load("tasks", rows.kind).CHOICES)
         with torch.no_grad(), denormals.flushed():
-            return self._decider.route(features, [choices] * len(places))
+            return self._decider.route(features, [rows.form] * len(places))
 
     def _by_slot(self, rows: TaskRows, places: Sequence[int]) -> dict[int, list[int]]:
         """Which of some rows go to which slot; each is routed once."""
