@@ -5,7 +5,7 @@ splits there are. Nothing is fetched and no code of a dataset runs; what a perso
 the way (`set_transform`) is not looked at.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def _splits(data: Any) -> dict[str, "Dataset"]:
 
 def _known(splits: dict[str, "Dataset"], source: str, findings: list[str]) -> dict[str, "Dataset"]:
     """Those splits that are ours by their names; what is left out is told."""
-    known = {name: one for name, one in splits.items() if name.casefold() in ALIASES and len(one)}
+    known = {name: one for name, one in splits.items() if name.casefold() in ALIASES}
     if not known:
         there = listed([*splits]) or "no splits"
         raise refusal(source, None, f"{there}, and no rows of train, validation or test: give one split")
@@ -131,7 +131,7 @@ def _writer(name: str, feature: Any, source: str) -> Write:
     from datasets import ClassLabel, List, Value
 
     if isinstance(feature, ClassLabel):
-        return lambda value: None if value == UNLABELLED else str(feature.int2str(value))
+        return lambda value: _class(name, source, feature.names, value)
     if isinstance(feature, List) and isinstance(feature.feature, ClassLabel | Value):
         inner = _writer(name, feature.feature, source)
         return lambda values: _joined(name, source, [inner(value) for value in values])
@@ -153,6 +153,19 @@ def _writer(name: str, feature: Any, source: str) -> Write:
         f"the column {quoted(name)} is of the type {quoted(str(feature))}; only texts, numbers, classes and "
         f"lists of them are read: leave it out with remove_columns",
     )
+
+
+def _class(name: str, source: str, names: Sequence[str], value: int) -> str | None:
+    """The name of a class; None where it is not told."""
+    if value == UNLABELLED:
+        return None
+    if not 0 <= value < len(names):
+        raise refusal(
+            source,
+            None,
+            f"the class {value} of {quoted(name)} is none of its {len(names)}: 0 to {len(names) - 1}",
+        )
+    return names[value]
 
 
 def _joined(name: str, source: str, values: list[str | None]) -> str | None:

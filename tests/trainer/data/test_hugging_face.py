@@ -55,6 +55,11 @@ def test_its_splits_are_those_of_the_rows_and_others_are_left_out() -> None:
     assert only.counts()["validation"] == 8 and only.counts()["test"] > 0
 
 
+def test_a_split_without_rows_is_set_aside_as_if_it_were_not_there() -> None:
+    found = read(DatasetDict(train=moods(40), test=moods(0)))
+    assert found.counts()["test"] > 0 and sum(found.counts().values()) == 40
+
+
 def test_rows_whose_class_is_hidden_are_left_out_and_counted() -> None:
     hidden = dataset([(text, -1) for text, _ in ROWS[:7]], text=Value("string"), label=MOOD)
     found = read(DatasetDict(train=moods(), test=hidden))
@@ -113,6 +118,10 @@ def refused(data: Any, error: type[Exception] = DataRefusedError) -> str:
             "mood.arrow: the column 'image' is of the type",
         ),
         (dataset([("a\0b", 1)], text=Value("string"), label=MOOD), "mood.arrow, row 1: a NUL character"),
+        (
+            dataset([("a", 7)], text=Value("string"), label=Value("int64")).cast_column("label", MOOD),
+            "mood.arrow: the class 7 of 'label' is none of its 2: 0 to 1",
+        ),
         (dataset([], text=Value("string"), label=MOOD), "mood.arrow: no rows: the dataset is empty"),
         (DatasetDict(), "no splits, and no rows of train, validation or test: give one split"),
         (
