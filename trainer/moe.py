@@ -69,10 +69,10 @@ class MoE:
         self.bank = Bank(base, self.experts, lambda expert: fetched(blobs, expert), budget)
         self.fit = fit
         self._writers = Writers(self.bank)
-        self._decider = Decider(self.experts, router, fit)
-        if generation is not None and router is not None:
-            self.design = from_json(RouterDesign, generation.config["router"])
-            self._decider = Decider(self.experts, router, fit, self.design.paired)
+        design = None if generation is None else from_json(RouterDesign, generation.config["router"])
+        self._decider = Decider(self.experts, router, fit, None if design is None else design.paired)
+        if generation is not None and design is not None and router is not None:
+            self.design = design
             if generations.mixes_tokens(generation):
                 self.bank.gate = Gate(router, self.design.layers)
             self._pass = Pass(base, self._decider, self.design)
