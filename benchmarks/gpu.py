@@ -9,7 +9,8 @@ knows. Everything is synchronised, warm, interleaved, and told as medians. It ru
 - `latency`: one forward for batches of 2 to 128 texts with the paper's cores on q and v of all layers, in
   bfloat16: `bare`; `merged` into the weights; `factors`, the two thin matrices; `contraction` of the states
   with one core after the other; `reconstruction` of the whole matrix in each forward.
-- `routed`: one pass that routes each text to one of 1,024 experts, beside the bare forward.
+- `routed`: one pass that routes each text to one of 1,024 experts, from tokens to answers, beside the bare
+  forward; both as the product runs on that device, in bfloat16 on a GPU.
 - `training`: rows a second of 1, 4 and 16 experts in one training.
 """
 

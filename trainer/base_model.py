@@ -38,12 +38,16 @@ class BaseModel:
         record: what the registry keeps of it, its fingerprint among it.
         layers: number of transformer layers; hidden: width of the states.
         is_decoder: causal (its last token has seen the text) or bidirectional.
+        dtype: number type of its products: bfloat16 on a GPU that has it, else float32. Its weights, what
+            visitors see and what comes out are float32 everywhere.
     """
 
     def __init__(self, source: sources.Source, device: str) -> None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         self.device = choose_device(device)
+        on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.dtype = torch.bfloat16 if on_gpu else torch.float32
         self._folder = source.folder
         load = {"trust_remote_code": False, "local_files_only": True}
         self.tokenizer = AutoTokenizer.from_pretrained(source.folder, **load)
@@ -227,10 +231,16 @@ class BaseModel:
             inputs["token_type_ids"] = batch.types
         options = {"use_cache": cache is not None, "past_key_values": cache} if self.is_decoder else {}
         with self._visited_by(visitor), denormals.flushed():
-            states: Tensor = model(attention_mask=batch.mask, **inputs, **options).last_hidden_state
+            with self._products(self.dtype):
+                states: Tensor = model(
+                    attention_mask=batch.mask, **inputs, **options
+                ).last_hidden_state.float()
             if visitor is not None:
                 visitor.enter(self.layers, states)
         return states
+
+    def _products(self, dtype: torch.dtype) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     @contextmanager
     def _visited_by(self, visitor: Visitor | None) -> Iterator[None]:
@@ -252,7 +262,9 @@ class BaseModel:
         def hook(_module: nn.Module, args: tuple[Tensor, ...], kwargs: Mapping[str, Any]) -> None:
             visitor = getattr(self._local, "visitor", None)
             if visitor is not None:
-                visitor.enter(index, args[0] if args else kwargs["hidden_states"])
+                hidden: Tensor = args[0] if args else kwargs["hidden_states"]
+                with self._products(torch.float32):  # routers and gates decide in full
+                    visitor.enter(index, hidden.float())
 
         return hook
 

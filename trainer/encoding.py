@@ -42,12 +42,6 @@ def early_layers(first_layer: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, first_layer // 4), max(1, first_layer // 2), first_layer}))
 
 
-def state_type(device: torch.device) -> torch.dtype:
-    """The number type in which an expert trains: bfloat16 on a GPU that has it, else float32."""
-    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if on_gpu else torch.float32
-
-
 @dataclass(frozen=True)
 class Encoding:
     """Tokens of every row, their pooled states, and, where wanted, the states from which an expert trains.
@@ -56,7 +50,7 @@ class Encoding:
         tokens: of each sequence, row after row; counts: how many sequences each row is.
         features: `(rows, layers, 2, hidden)`, the pooled states that enter each of the layers asked for, the
             mean over the row's sequences.
-        dtype: number type of `states` and of the products above them; features are always float32.
+        dtype: number type of `states`: that of the base model's products; features are always float32.
         resume_at: the layer that `states` enter; None where states were not kept.
         states: `(tokens of all sequences, hidden)`; starts: where each sequence's states begin.
         remarks: what a person should know of how they were come by.
@@ -114,19 +108,16 @@ class Encoding:
 def final_states(
     parts: Sequence[tuple[Encoding, Sequence[int]]], visitor: Visitor | None = None
 ) -> tuple[Tensor, Batch]:
-    """Final states `(sequences, length, hidden)` in float32, and tokens, of rows of one or several datasets
+    """Final states `(sequences, length, hidden)`, and tokens, of rows of one or several datasets
     on the same base model, one part after the other."""
     first = parts[0][0]
     base = first.base
     batch = base.batch([one.tokens[place] for one, rows in parts for place in one.sequences(rows)])
-    with torch.autocast(base.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16):
-        if first.resume_at is None or any(one.resume_at != first.resume_at for one, _ in parts):
-            found = base.forward(batch, visitor)
-        else:
-            length = batch.ids.shape[1]
-            hidden = torch.cat([encoding.entering(rows, length) for encoding, rows in parts])
-            found = base.forward_from(first.resume_at, hidden, batch, visitor)
-    return found.float(), batch
+    if first.resume_at is None or any(one.resume_at != first.resume_at for one, _ in parts):
+        return base.forward(batch, visitor), batch
+    length = batch.ids.shape[1]
+    hidden = torch.cat([encoding.entering(rows, length) for encoding, rows in parts])
+    return base.forward_from(first.resume_at, hidden, batch, visitor), batch
 
 
 def encode(
@@ -140,7 +131,6 @@ def encode(
     cache: StateCache | None = None,
     dataset_sha256: str = "",
     features: Tensor | None = None,
-    dtype: torch.dtype | None = None,
     tokens: Sequence[Tokens] | None = None,
     form: str = "",
     on_progress: Progress = silent,
@@ -155,7 +145,6 @@ def encode(
         state_budget: bytes that these states may take in memory.
         cache: keeps them on disk, as those of the dataset `dataset_sha256`.
         features: the pooled states, where they are known.
-        dtype: see `Encoding`; by default what suits the device.
         tokens: what is read of each input, one sequence, where that is more than the input; `form` tells such
             readings apart in the cache. Features are then of all of it, unless they are given.
     """
@@ -163,15 +152,14 @@ def encode(
     counts = [len(own) for own in read]
     tokens = list(tokens or base.tokenize([sequence for own in read for sequence in own], max_length))
     sizes = [len(one.ids) for one in tokens]
-    dtype = dtype or state_type(base.device)
     remarks: list[str] = []
     file = sink = None
     if resume_at is not None and cache is not None:
         wanted = StateKey(base.record.fingerprint, dataset_sha256, resume_at, max_length, form)
-        file = StateFile(cache, wanted, sizes, base.hidden, dtype)
+        file = StateFile(cache, wanted, sizes, base.hidden, base.dtype)
     kept = None if file is None else _kept(file, remarks)
     if kept is None and resume_at is not None and base.can_resume_at(resume_at):
-        sink = _sink(file, MemoryStates(sizes, base.hidden, dtype), state_budget, remarks)
+        sink = _sink(file, MemoryStates(sizes, base.hidden, base.dtype), state_budget, remarks)
     if kept is None or features is None:
         pooled = _read(base, tokens, counts, layers, resume_at, sink, on_progress)
         features = pooled if features is None else features
@@ -181,7 +169,7 @@ def encode(
         tokens=tokens,
         counts=counts,
         features=features,
-        dtype=dtype,
+        dtype=base.dtype,
         resume_at=None if states is None else resume_at,
         states=torch.empty(0, base.hidden) if states is None else _nearest(states, base.device),
         starts=[0, *accumulate(sizes)][:-1],

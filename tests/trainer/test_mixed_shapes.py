@@ -160,6 +160,31 @@ def test_every_row_of_a_mixed_batch_has_the_states_of_a_plain_model_with_its_exp
             assert torch.allclose(plain, base.forward(own)[0], atol=1e-2) == (not module.layouts)
 
 
+@torch.no_grad()
+def test_in_half_precision_a_mixed_batch_has_nearly_the_same_states(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moe = MoE.load(made.registry, base=made.base)
+    count = len(made.experts)
+    batch = made.base.batch(made.base.tokenize([SENTENCES[0]] * count, 32))
+
+    def final() -> Tensor:
+        with Loan(moe.bank) as loan:
+            loan.take(range(count))
+            return made.base.forward(batch, Chosen(loan))
+
+    full = final()
+    monkeypatch.setattr(made.base, "dtype", torch.bfloat16)
+    half = final()
+    assert half.dtype == torch.float32
+    distances = (half - full).norm(dim=(1, 2)) / full.norm(dim=(1, 2))
+    assert distances.min() > 1e-6
+    assert distances.max() < 5e-2
+    for top_k in (None, 3):
+        answers = moe.predict(asked(), top_k=top_k)
+        assert all(one.expert is not None for one in answers)
+
+
 def asked() -> list[Input]:
     texts = [Input(text) for text in SENTENCES]
     pairs = [Input(text, pair=SENTENCES[0]) for text in SENTENCES[:3]]

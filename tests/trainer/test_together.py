@@ -35,9 +35,9 @@ class Recorded(Trainee):
         return batch
 
 
-def encoded(base: BaseModel, task: str, **options: object) -> Encoding:
+def encoded(base: BaseModel, task: str) -> Encoding:
     texts = [row[0] for row in TASKS[task][0]]
-    return encode(base, texts, layers=(2,), max_length=32, resume_at=2, **options)
+    return encode(base, texts, layers=(2,), max_length=32, resume_at=2)
 
 
 def trainee(
@@ -199,12 +199,15 @@ def test_one_that_diverges_is_refused(llama: BaseModel) -> None:
         train_together([trainee(llama, "mood"), trainee(llama, "question", wild)])
 
 
-def test_training_in_half_precision_learns_and_leaves_parameters_in_full(llama: BaseModel) -> None:
+def test_training_in_half_precision_learns_and_leaves_parameters_in_full(
+    llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = replace(SETTINGS, learning_rate=1e-2)
-    half = trainee(llama, "question", settings, encoded(llama, "question", dtype=torch.bfloat16))
     full = trainee(llama, "question", settings)
-    for one in (half, full):
-        train(one)
+    train(full)
+    monkeypatch.setattr(llama, "dtype", torch.bfloat16)
+    half = trainee(llama, "question", settings)
+    train(half)
     assert {value.dtype for value in half.module.state_dict().values()} == {torch.float32}
     assert half.state.history[-1]["loss"] == pytest.approx(full.state.history[-1]["loss"], abs=0.1)
     assert half.state.history[0]["loss"] != full.state.history[0]["loss"]

@@ -15,4 +15,6 @@ def apply(x: Tensor, output: Tensor, parts: Parts) -> Tensor:
         return output + inner @ up + up_bias.unsqueeze(-2)
     output.add_(up_bias.unsqueeze(-2))
     # The product is added while it is computed.
-    return output.add_(inner @ up) if up.ndim == 2 else output.baddbmm_(inner, up)
+    if up.ndim == 2:
+        return output.add_(inner @ up)
+    return output.baddbmm_(inner.to(output.dtype), up.to(output.dtype))

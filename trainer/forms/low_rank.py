@@ -16,7 +16,7 @@ def apply(x: Tensor, output: Tensor, parts: Parts) -> Tensor:
     if b.ndim == 2:
         return output.add_(low @ b)
     # The product is added while it is computed: one pass over the output instead of three.
-    return output.baddbmm_(low, b)
+    return output.baddbmm_(low.to(output.dtype), b.to(output.dtype))
 
 
 def combine(every: Sequence[Parts], weights: Sequence[float]) -> Parts:

@@ -96,3 +96,21 @@ def test_it_gives_the_same_with_gradients_wanted(family: ModuleType) -> None:
         assert torch.allclose(apply(family, x, output, own), wanted, atol=1e-6)
     wanted.sum().backward()
     assert all(part.grad is not None for part in own.values() if part.is_floating_point())
+
+
+@pytest.mark.parametrize("learning", [False, True])
+@pytest.mark.parametrize("one_for_all", [False, True])
+def test_in_half_precision_it_gives_nearly_the_same(
+    family: ModuleType, learning: bool, one_for_all: bool
+) -> None:
+    x, output = given()
+    own = parts(family, 0)
+    if not one_for_all:
+        own = {name: torch.stack([part] * ROWS) for name, part in own.items()}
+    with torch.set_grad_enabled(learning):
+        full = apply(family, x, output, own)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = apply(family, x.bfloat16(), output.bfloat16(), own)
+    if not learning:
+        assert half.dtype == torch.bfloat16
+    assert (half - full).norm() / full.norm() < 2**-6
