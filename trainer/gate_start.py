@@ -18,7 +18,7 @@ from trainer.encoding import EVALUATION_BATCH, by_length
 from trainer.experts import ExpertModule
 from trainer.gates.soft_token import Router
 from trainer.prompts import read_rows
-from trainer.ridge import fit_ridge
+from trainer.ridge import RIDGES, fit_ridge
 from trainer.sums import RidgeSums, TaskSums
 from trainer.tokens import Tokens
 from trainer.visitors import Taps
@@ -29,9 +29,6 @@ ROWS = {"train": 48, "validation": 16}
 TOKENS = {"train": 2048, "validation": 1024}
 """Of these rows at most: at all layers of the gate those of train are in memory for one expert at a time,
 those of validation for all."""
-
-RIDGES = (0.001, 0.01, 0.1, 1.0)
-"""To choose from, as shares of a feature's variance."""
 
 
 def start(

@@ -11,6 +11,9 @@ from torch.nn import functional
 from trainer.routers import Routing, best_temperature, from_logits
 from trainer.sums import Damped, RidgeSums
 
+RIDGES = (0.001, 0.01, 0.1, 1.0)
+"""To choose from, as shares of a feature's variance, the smallest first."""
+
 
 @dataclass(frozen=True)
 class RidgeFit:

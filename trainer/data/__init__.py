@@ -12,12 +12,13 @@ from trainer.data.numbers import measures, number
 from trainer.data.preview import Preview, preview
 from trainer.data.reading import Given, TaskKindModule, read_table, read_task, source_name, task_name
 from trainer.data.refusals import quoted, refusal
-from trainer.data.rows import CHOICES, SPLITS, Row, Split, TaskData
+from trainer.data.rows import CHOICES, SEPARATOR, SPLITS, Row, Split, TaskData
 from trainer.data.tables import Table
 from trainer.data.texts import read_texts
 
 __all__ = [
     "CHOICES",
+    "SEPARATOR",
     "SPLITS",
     "Given",
     "Preview",

@@ -12,6 +12,7 @@ import numpy as np
 
 from registry.errors import InvalidSettingError
 from trainer.data.refusals import listed, quoted, refusal
+from trainer.data.rows import SEPARATOR
 from trainer.data.splits import ALIASES
 from trainer.data.tables import MAX_ROWS, Body, Table, check_columns
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:  # It takes two seconds to load.
 
 BATCH = 1000
 """Rows that are decoded at a time."""
-SEPARATOR = "|"
-"""Between the values of a list: the labels of a row that has several."""
 UNLABELLED = -1
 """What stands for a class that is not told, as in the test rows of many benchmarks."""
 
@@ -62,13 +61,12 @@ def table_of(data: "Dataset | DatasetDict") -> Table:
     writers = {name: _writer(name, feature, source) for name, feature in first.features.items()}
     for split, one in splits.items():
         untold = 0
-        for row in _rows(one.with_format(None), writers, body):
+        for row in _rows(one.with_format(None), writers, source, split):
             if row is None:
                 untold += 1
             else:
                 body.take([*row, split] if split else row)
         if untold:
-            of = f" of {split}" if split else ""
             findings.append(f"rows without a label are left out: {untold:,}{of} have the class -1")
     if not body.rows:
         raise refusal(source, None, "no rows: the dataset is empty")
@@ -102,8 +100,9 @@ def _known(splits: dict[str, "Dataset"], source: str, findings: list[str]) -> di
     return known
 
 
-def _rows(data: "Dataset", writers: dict[str, Write], body: Body) -> Iterator[list[str] | None]:
+def _rows(data: "Dataset", writers: dict[str, Write], source: str, split: str) -> Iterator[list[str] | None]:
     """The cells of each row; None for a row whose class is not told."""
+    of = f" of {split}" if split else ""
     done = 0
     for batch in data.iter(BATCH):
         columns = [batch[name] for name in writers]
@@ -112,10 +111,11 @@ def _rows(data: "Dataset", writers: dict[str, Write], body: Body) -> Iterator[li
             row: list[str] | None = []
             for (name, write), cell in zip(writers.items(), cells, strict=True):
                 if cell is None:
+                    there = f" in row {done} of {split}" if split else ""
                     raise refusal(
-                        body.source,
-                        done,
-                        f"the value of {quoted(name)} is null; write a text or drop the row",
+                        source,
+                        None if split else done,
+                        f"the value of {quoted(name)} is null{there}; write a text or drop the row",
                     )
                 written = write(cell)
                 row = None if row is None or written is None else [*row, written]

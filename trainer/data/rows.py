@@ -12,6 +12,8 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 CHOICES = tuple(f"choice_{number}" for number in range(26))
 """The roles of the columns that hold the answers to choose from."""
+SEPARATOR = "|"
+"""Between the labels of a row that has several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.progress import Progress, silent
-from trainer.ridge import LinearRouter, fit_ridge
+from trainer.ridge import RIDGES, LinearRouter, fit_ridge
 from trainer.routers import Examples, Features, Routing
 
 READS = "states"
@@ -20,7 +20,7 @@ READS = "states"
 class Config:
     """Ridges to choose from, as shares of a feature's variance, the smallest first."""
 
-    ridges: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
+    ridges: tuple[float, ...] = RIDGES
 
 
 class Router(LinearRouter):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.data import Row, check_labels, measures, names_amounts, number, quoted, refusal
+from trainer.data import SEPARATOR, Row, check_labels, measures, names_amounts, number, quoted, refusal
 from trainer.inputs import Input
 from trainer.tasks import Answer, configure_nothing, prepare_nothing, settle_nothing, shares_of
 
@@ -16,7 +16,6 @@ TARGET = "label"
 METRIC = "accuracy"
 CHOICES = False
 WRITES = False
-SEPARATOR = "|"
 MANY = 12
 """Different whole numbers as labels that are remarked on: they might be amounts."""
 

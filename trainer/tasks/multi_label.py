@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from trainer.data import Row, check_labels, quoted, refusal
+from trainer.data import SEPARATOR, Row, check_labels, quoted, refusal
 from trainer.inputs import Input
 from trainer.tasks import Answer, configure_nothing, prepare_nothing, shares_of
 
@@ -17,7 +17,6 @@ TARGET = "label"
 METRIC = "micro_f1"
 CHOICES = False
 WRITES = False
-SEPARATOR = "|"
 THRESHOLDS = tuple(percent / 100 for percent in range(1, 100))
 
 configure, prepare = configure_nothing, prepare_nothing

@@ -114,6 +114,13 @@ def refused(data: Any, error: type[Exception] = DataRefusedError) -> str:
             "mood.arrow, row 1: the value of 'label' is null",
         ),
         (
+            DatasetDict(
+                train=dataset([("a", 0)], text=Value("string"), label=MOOD),
+                test=dataset([("a", 0), ("b", None)], text=Value("string"), label=MOOD),
+            ),
+            "mood.arrow: the value of 'label' is null in row 2 of test; write a text or drop the row",
+        ),
+        (
             dataset([("a", b"x")], text=Value("string"), image=Value("binary")),
             "mood.arrow: the column 'image' is of the type",
         ),
