@@ -67,6 +67,7 @@ def table_of(data: "Dataset | DatasetDict") -> Table:
             else:
                 body.take([*row, split] if split else row)
         if untold:
+            of = f" of {split}" if split else ""
             findings.append(f"rows without a label are left out: {untold:,}{of} have the class -1")
     if not body.rows:
         raise refusal(source, None, "no rows: the dataset is empty")
@@ -102,7 +103,6 @@ def _known(splits: dict[str, "Dataset"], source: str, findings: list[str]) -> di
 
 def _rows(data: "Dataset", writers: dict[str, Write], source: str, split: str) -> Iterator[list[str] | None]:
     """The cells of each row; None for a row whose class is not told."""
-    of = f" of {split}" if split else ""
     done = 0
     for batch in data.iter(BATCH):
         columns = [batch[name] for name in writers]
