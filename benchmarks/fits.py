@@ -180,9 +180,9 @@ def compare(
     for kind in routers:
         module = kinds.load("routers", kind)
         router = module.fit(module.Config(), training, validation, len(pool), 0)
-        own = kinds.load("familiarity", module.READS).fit(training, len(pool))
+        own = kinds.load("familiarity", module.READS[0]).fit(training, len(pool))
         routed = {name: router(features) for name, features in rows.items()}
-        found[f"{module.READS}: as frozen"] = {
+        found[f"{module.READS[0]}: as frozen"] = {
             name: own(rows[name], routing).amin(-1) for name, routing in routed.items()
         }
         for what, score in OF_LOGITS.items():

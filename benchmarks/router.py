@@ -27,10 +27,10 @@ from trainer.base_model import BaseModel
 from trainer.pipeline import retrain_router
 from trainer.pipeline.archive import Archive, TaskRows
 from trainer.pipeline.fitting import PoolExamples, fit, pool_reading
-from trainer.routers import Examples, Features, closed_form, routing_accuracy
+from trainer.routers import Examples, closed_form, read, routing_accuracy
 from trainer.sums import RidgeSums
 
-KINDS = ("closed_form", "noisy_top1", "lexical")
+KINDS = ("closed_form", "noisy_top1", "lexical", "late_fusion")
 SLOW = 3
 """Rounds of what takes many seconds."""
 
@@ -237,9 +237,8 @@ def accuracies(options: argparse.Namespace) -> list[dict[str, Any]]:
 def accuracy(registry: Registry, experts: Sequence[Expert], kind: str) -> dict[str, Any]:
     """Of one kind on one pool."""
     router, test = fit_alone(registry, experts, kind)
-    reads = kinds.load("routers", kind).READS
-    features = Features(test.states, None) if reads == "states" else Features(None, test.texts)
     with torch.no_grad():
+        features = read(test, kinds.load("routers", kind).READS)
         found = routing_accuracy(router(features), test.slots)
     tell(f"{len(experts)} tasks, {kind}: {found:.4f}")
     return {"tasks": len(experts), "what": f"{kind}, real rows", "test routing accuracy": found}

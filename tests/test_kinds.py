@@ -64,7 +64,7 @@ from torch import nn
 from trainer.progress import silent
 from trainer.routers import from_logits
 
-READS = "states"
+READS = ("states",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def fit_ridge(
     for ridge in ridges:
         damped = Damped(system, ridge, rounded)
         logits = _scores(*damped.rough(), features)
-        if best is not None and not _better(logits, best[1], slots):
+        if best is not None and not better(logits, best[1], slots):
             break
         best = damped, logits
     assert best is not None
@@ -75,7 +75,7 @@ def _scores(weight: Tensor, bias: Tensor, features: Tensor) -> Tensor:
     return torch.addmm(bias.float(), features, weight.float().T)
 
 
-def _better(logits: Tensor, best: Tensor, slots: Tensor) -> bool:
+def better(logits: Tensor, best: Tensor, slots: Tensor) -> bool:
     """Whether more rows find their slot; between equals, whether the right slots are likelier."""
     hits, before = ((each.argmax(-1) == slots).sum().item() for each in (logits, best))
     return hits > before or (hits == before and _loss(logits, slots) <= _loss(best, slots))

@@ -71,7 +71,7 @@ def test_retrain_router_tells_what_it_made(trained: Trained) -> None:
         "experts": ["mood@1", "topic@1"],
         "metrics": {"validation": ROUTING, "test": ROUTING},
         "per_task": {"mood": ROUTING, "topic": ROUTING},
-        "candidates": {"closed_form": float, "lexical": float, "noisy_top1": float},
+        "candidates": {"closed_form": float, "late_fusion": float, "lexical": float, "noisy_top1": float},
         "confusion": {"mood": dict, "topic": dict},
         "promoted": True,
         "refused": False,

@@ -5,8 +5,8 @@ the held-out validation rows of all tasks, the smallest under which lies the sha
 new row of these tasks is then covered with at least that probability, whatever the score is, as long as it
 comes from where the held-out rows come from (split conformal prediction, arXiv 2107.07511).
 
-Kinds of scores, one module each, named after what routers read: a router that reads states has the score of
-states. The contract, held by `tests/trainer/familiarity/test_contract.py`:
+Kinds of scores, one module each, named after what routers read: a router has the score of the first
+thing that it reads. The contract, held by `tests/trainer/familiarity/test_contract.py`:
 
 - `Score(shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots` experts. Its
   `state_dict` is all that is frozen.

@@ -22,7 +22,7 @@ from trainer.layouts import Architecture
 from trainer.measuring import HELD_OUT
 from trainer.pipeline.archive import Archive, Reading
 from trainer.pipeline.routed_pool import RoutedPool
-from trainer.routers import Examples, Features, routing_accuracy
+from trainer.routers import Examples, fit_once, read, routing_accuracy
 from trainer.spans import spread
 from trainer.sums import RidgeSums
 from trainer.takers import Form, Takers
@@ -116,7 +116,7 @@ def fit(
         PoolExamples(archive, chosen, split, reading) for split in ("train", "validation")
     )
     fitted = {
-        name: module.fit(module.Config(), training, validation, len(chosen), seed, archive.on_progress)
+        name: fit_once(module, module.Config(), training, validation, len(chosen), seed, archive.on_progress)
         for name, module in modules.items()
     }
     judged = {name: _judge(modules[name].READS, router, validation) for name, router in fitted.items()}
@@ -124,7 +124,7 @@ def fit(
     design = RouterDesign(
         kind=best,
         kind_config=to_json(modules[best].Config()),
-        layers=reading.layers if modules[best].READS == "states" else (),
+        layers=reading.layers if "states" in modules[best].READS else (),
         passes=passes,
         max_length=reading.max_length,
         paired=validation.paired,
@@ -151,26 +151,24 @@ def pool_reading(registry: Registry, chosen: Sequence[Expert], passes: str) -> R
 
 
 def _fit_score(
-    reads: str, router: nn.Module, training: PoolExamples, validation: PoolExamples, coverage: float
+    reads: Sequence[str], router: nn.Module, training: PoolExamples, validation: PoolExamples, coverage: float
 ) -> Fit:
     """How strange inputs are, from the training rows; and from where on no expert fits, from the validation
     rows."""
-    score = kinds.load("familiarity", reads).fit(training, len(training.experts))
+    score = kinds.load("familiarity", reads[0]).fit(training, len(training.experts))
     allowed = validation.takers.allowed(validation.forms)
     with torch.no_grad():
-        features = _read(reads, validation)
+        features = read(validation, reads)
         scores = nearest(score, features, router(features), allowed)
-    design = FitDesign(kind=reads, coverage=coverage, threshold=threshold(scores, coverage), rows=len(scores))
+    design = FitDesign(
+        kind=reads[0], coverage=coverage, threshold=threshold(scores, coverage), rows=len(scores)
+    )
     return Fit(score, design)
 
 
-def _read(reads: str, examples: PoolExamples) -> Features:
-    return Features(examples.states, None) if reads == "states" else Features(None, examples.texts)
-
-
-def _judge(reads: str, router: nn.Module, examples: PoolExamples) -> tuple[float, float]:
+def _judge(reads: Sequence[str], router: nn.Module, examples: PoolExamples) -> tuple[float, float]:
     """Routing accuracy, and the mean log-likelihood of the right slots, which decides between equals."""
-    features = _read(reads, examples)
+    features = read(examples, reads)
     with torch.no_grad():
         routing = examples.takers.among(router(features), examples.forms)
         likelihood = -functional.cross_entropy(routing.logits[:, 0].double(), examples.slots).item()

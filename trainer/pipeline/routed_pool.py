@@ -111,13 +111,14 @@ class RoutedPool:
     def _route(self, rows: TaskRows, places: Sequence[int]) -> tuple[Routing, Tensor | None]:
         """And how strange they are to it."""
         design = self._design
-        if design.layers:
+        reads, states, texts = kinds.load("routers", design.kind).READS, None, None
+        if "states" in reads:
             reading = Reading(self.experts[0].base_model, design.layers, design.max_length)
-            features = Features(self.archive.features(reading, rows, places), None)
-        else:
-            features = Features(None, words(inputs(rows.take(places))))
+            states = self.archive.features(reading, rows, places)
+        if "text" in reads:
+            texts = words(inputs(rows.take(places)))
         with torch.no_grad(), denormals.flushed():
-            return self._decider.route(features, [rows.form] * len(places))
+            return self._decider.route(Features(states, texts), [rows.form] * len(places))
 
     def _by_slot(self, rows: TaskRows, places: Sequence[int]) -> dict[int, list[int]]:
         """Which of some rows go to which slot; each is routed once."""

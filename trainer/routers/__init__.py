@@ -1,7 +1,8 @@
 """Router kinds, one module each. The contract, held by `tests/trainer/routers/test_contract.py`:
 
 - `Config`: a frozen dataclass of JSON values, stored with the generation.
-- `READS`: `"states"` if it needs pooled hidden states, `"text"` if the text alone will do.
+- `READS`: what it needs of a text: `("states",)`, the pooled hidden states; `("text",)`, the text itself; or
+  both. The first of them has the score that tells strange texts (`trainer.familiarity`).
 - `Router(config, shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots`
   experts. Its `state_dict` is all that is frozen.
 - `forward(features) -> Routing`: weights >= 0 that sum to 1. Padding and batch never matter; evaluation is
@@ -13,11 +14,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.progress import Progress, silent
 from trainer.sums import RidgeSums
 
 TEMPERATURES = tuple(10 ** (place / 10) for place in range(-20, 11))
@@ -25,7 +29,7 @@ TEMPERATURES = tuple(10 ** (place / 10) for place in range(-20, 11))
 
 @dataclass(frozen=True)
 class Features:
-    """What routers read of a batch of texts: what their `READS` names is there, the other may be.
+    """What routers read of a batch of texts: what their `READS` name is there, the other may be.
 
     Attributes:
         states: `(batch, layers, 2, hidden)`, mean and last-token states of early layers; for gates the
@@ -46,13 +50,15 @@ class Features:
 
 
 class Examples:
-    """Rows to fit a router on. `slots (rows,)`: for each the slot of the expert that should answer it.
+    """Rows to fit a router on. `slots (rows,)`: for each the slot of the expert that should answer it;
+    `fitted`: the routers that `fit_once` has fitted on them.
 
     A pool's rows are many: what a fit does not ask for is not read.
     """
 
     def __init__(self, slots: Tensor) -> None:
         self.slots = slots
+        self.fitted: dict[Any, nn.Module] = {}
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -80,6 +86,29 @@ class Examples:
         """The sums over the states of each slot in turn."""
         states = self.states.flatten(1)
         return RidgeSums.of(states[self.slots == slot] for slot in range(int(self.slots.max()) + 1))
+
+
+def read(examples: Examples, reads: Sequence[str]) -> Features:
+    """What a router with these `READS` reads of examples."""
+    return Features(
+        examples.states if "states" in reads else None, examples.texts if "text" in reads else None
+    )
+
+
+def fit_once(
+    module: ModuleType,
+    config: Any,
+    training: Examples,
+    validation: Examples,
+    slots: int,
+    seed: int,
+    on_progress: Progress = silent,
+) -> nn.Module:
+    """The router of a kind: kinds that are made of others find these fitted where they were tried as well."""
+    asked = (module.__name__, config, id(validation), slots, seed)
+    if asked not in training.fitted:
+        training.fitted[asked] = module.fit(config, training, validation, slots, seed, on_progress)
+    return training.fitted[asked]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from trainer.progress import Progress, silent
 from trainer.ridge import RIDGES, LinearRouter, fit_ridge
 from trainer.routers import Examples, Features, Routing
 
-READS = "states"
+READS = ("states",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from trainer.ridge import LinearRouter, fit_ridge
 from trainer.routers import Examples, Features, Routing
 from trainer.sums import STRIP, RidgeSums, packed_size, strips
 
-READS = "text"
+READS = ("text",)
 WORD = re.compile(r"\w+|[^\w\s]")
 
 

@@ -18,7 +18,7 @@ from trainer.progress import Progress, silent
 from trainer.routers import Examples, Features, Routing, best_temperature, from_logits, routing_accuracy
 from trainer.visitors import LAST, MEAN
 
-READS = "states"
+READS = ("states",)
 
 
 @dataclass(frozen=True, kw_only=True)

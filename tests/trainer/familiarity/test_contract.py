@@ -31,7 +31,7 @@ def fitted(family: ModuleType, slots: int = 3) -> nn.Module:
 def routed(family: ModuleType, features: Features, slots: int = 3) -> Routing:
     """By the first router that reads the same."""
     each = kinds.load_all("routers").values()
-    router = next(one for one in each if one.READS == family.__name__.rpartition(".")[2])
+    router = next(one for one in each if one.READS[0] == family.__name__.rpartition(".")[2])
     found: Routing = routers.fitted(router, slots)(features)
     return found
 

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from registry import tensors
 from registry.canonical import canonical_json
 from trainer import generations, kinds
-from trainer.routers import Examples, Features, Routing, noisy_top1, routing_accuracy
+from trainer.routers import (
+    Examples,
+    Features,
+    Routing,
+    closed_form,
+    fit_once,
+    late_fusion,
+    lexical,
+    noisy_top1,
+    routing_accuracy,
+)
 
 LAYERS, HIDDEN = 2, 24
 WORDS = ("amber", "basalt", "cedar")
@@ -168,3 +178,38 @@ def test_noisy_top1_is_noisy_in_training_only() -> None:
     assert same(router(features), router(features))
     router = fit_anew(noisy_top1, 3, 0).train()
     assert same(router(features), fitted(noisy_top1)(features))
+
+
+def test_late_fusion_weighs_what_states_and_words_say() -> None:
+    router, features = fitted(late_fusion), examples(8, 3, 4).features
+    states, words = (fitted(one)(features).logits[:, 0].log_softmax(-1) for one in (closed_form, lexical))
+    wanted = (states + router.share * words) / router.temperature
+    assert torch.allclose(router(features).logits[:, 0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("told_by", ["states", "words"])
+def test_late_fusion_listens_to_what_tells_tasks_apart(told_by: str) -> None:
+    def blurred(rows: int, seed: int) -> Held:
+        own = examples(rows, 3, seed)
+        assert own.features.states is not None
+        if told_by == "states":
+            return Held(Features(own.features.states, ["a text"] * rows), own.slots)
+        generator = torch.Generator().manual_seed(seed)
+        return Held(Features(torch.randn(own.states.shape, generator=generator), own.texts), own.slots)
+
+    held_out = blurred(90, 3)
+    router = late_fusion.fit(config(late_fusion), blurred(60, 1), blurred(30, 2), 3, 0)
+    if told_by == "words":
+        assert router.share.item() > 0
+    assert routing_accuracy(router(held_out.features), held_out.slots) > 0.9
+
+
+def test_what_others_are_made_of_is_fitted_once() -> None:
+    training, validation = examples(60, 3, 1), examples(30, 3, 2)
+    alone = fit_once(closed_form, closed_form.Config(), training, validation, 3, 0)
+    fused = fit_once(late_fusion, config(late_fusion), training, validation, 3, 0)
+    assert fit_once(closed_form, closed_form.Config(), training, validation, 3, 0) is alone
+    assert fit_once(closed_form, closed_form.Config(), training, validation, 3, 1) is not alone
+    assert isinstance(fused, late_fusion.Router)
+    assert torch.equal(fused.states.linear.weight, alone.get_parameter("linear.weight"))
+    assert fused.states is not alone
