@@ -72,7 +72,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     made.add_argument("--tasks", type=int, default=230, help="real tasks to have [default: 230]")
     made.add_argument("--data", type=Path, help="folder of real rows, to make the home from")
     made.add_argument(
-        "--routers", nargs="+", default=["closed_form", "lexical"], help="[default: closed_form lexical]"
+        "--routers", nargs="+", default=["closed_form", "lexical", "late_fusion"], help="[default: all three]"
     )
     made.add_argument(
         "--rivals",
@@ -180,9 +180,10 @@ def compare(
     for kind in routers:
         module = kinds.load("routers", kind)
         router = module.fit(module.Config(), training, validation, len(pool), 0)
-        own = kinds.load("familiarity", module.READS[0]).fit(training, len(pool))
+        own_kind = familiarity.name_of(module.READS)
+        own = kinds.load("familiarity", own_kind).fit(training, validation, len(pool))
         routed = {name: router(features) for name, features in rows.items()}
-        found[f"{module.READS[0]}: as frozen"] = {
+        found[f"{own_kind}: as frozen"] = {
             name: own(rows[name], routing).amin(-1) for name, routing in routed.items()
         }
         for what, score in OF_LOGITS.items():

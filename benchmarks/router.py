@@ -30,7 +30,7 @@ from trainer.pipeline.fitting import PoolExamples, fit, pool_reading
 from trainer.routers import Examples, closed_form, read, routing_accuracy
 from trainer.sums import RidgeSums
 
-KINDS = ("closed_form", "noisy_top1", "lexical", "late_fusion")
+KINDS = ("closed_form", "noisy_top1", "lexical", "trigrams", "late_fusion")
 SLOW = 3
 """Rounds of what takes many seconds."""
 

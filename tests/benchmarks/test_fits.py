@@ -44,7 +44,7 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order() -> None:
 
 def test_tasks_far_apart_are_told_by_every_score_and_the_threshold_covers_what_it_should() -> None:
     pool, held = [made(place, 5.0) for place in range(4)], [made(place, 5.0) for place in (7, 8)]
-    scores, sent = fits.compare(pool, held, ("closed_form", "lexical"), RIVALS)
+    scores, sent = fits.compare(pool, held, ("closed_form", "lexical", "late_fusion"), RIVALS)
     assert {*RIVALS, *fits.OWN} <= {*scores}
     assert {*sent} == {"task7", "task8"}
     for name in ("states: as frozen", "Mahalanobis", "relative Mahalanobis", "fifth nearest neighbour"):

@@ -22,9 +22,11 @@ def test_a_small_run_reports_every_figure_that_a_target_is_set_for(tmp_path: Pat
     assert ratios.pop("joint_fit_difference") < 1e-8
     assert sorted(ratios) == [
         "rebuild_seconds_3_tasks",
+        "refit_late_fusion_seconds_3_tasks",
         "refit_lexical_seconds_3_tasks",
         "refit_noisy_top1_seconds_3_tasks",
         "refit_seconds_3_tasks",
+        "refit_trigrams_seconds_3_tasks",
         "retrain_router_seconds_3_tasks",
     ]
     assert all(seconds > 0 for seconds in ratios.values())

@@ -5,15 +5,16 @@ the held-out validation rows of all tasks, the smallest under which lies the sha
 new row of these tasks is then covered with at least that probability, whatever the score is, as long as it
 comes from where the held-out rows come from (split conformal prediction, arXiv 2107.07511).
 
-Kinds of scores, one module each, named after what routers read: a router has the score of the first
-thing that it reads. The contract, held by `tests/trainer/familiarity/test_contract.py`:
+Kinds of scores, one module each, named after what routers read: a router has the score called
+after its `READS`, joined by `_and_`. The contract, held by `tests/trainer/familiarity/test_contract.py`:
 
 - `Score(shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots` experts. Its
   `state_dict` is all that is frozen.
 - `forward(features, routing) -> Tensor`: how strange each input is to the task of each slot,
   `(batch, slots)`: finite, and the larger the stranger; `routing`: what the router made of the same features.
   Padding and batch never matter. It runs on the CPU, wherever the features are.
-- `fit(training, slots) -> Score`: from the training rows alone.
+- `fit(training, validation, slots) -> Score`: from the training rows; validation rows may tell how much
+  distances vary.
 """
 
 import math
@@ -40,6 +41,11 @@ class FitDesign:
     coverage: float
     threshold: float | None
     rows: int
+
+
+def name_of(reads: Sequence[str]) -> str:
+    """The kind of score of a router with these `READS`."""
+    return "_and_".join(reads)
 
 
 class Fit(nn.Module):

@@ -58,7 +58,7 @@ class Score(nn.Module):
         return (near - far + (far + outside) / slots**2).float()
 
 
-def fit(training: Examples, slots: int) -> Score:
+def fit(training: Examples, validation: Examples, slots: int) -> Score:
     """From the sums of the tasks. The random directions are always the same."""
     sums, score = training.sums(), Score(training.shape, slots)
     last = len(sums.means[0])

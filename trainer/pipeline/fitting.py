@@ -14,7 +14,7 @@ from registry.records import EvaluationFacts
 from trainer import kinds
 from trainer.dataset_features import inputs
 from trainer.described import from_json, to_json
-from trainer.familiarity import Fit, FitDesign, nearest, threshold
+from trainer.familiarity import Fit, FitDesign, name_of, nearest, threshold
 from trainer.fit_limits import COVERAGE
 from trainer.generations import RouterDesign, layers_read
 from trainer.inputs import words
@@ -155,14 +155,13 @@ def _fit_score(
 ) -> Fit:
     """How strange inputs are, from the training rows; and from where on no expert fits, from the validation
     rows."""
-    score = kinds.load("familiarity", reads[0]).fit(training, len(training.experts))
+    kind = name_of(reads)
+    score = kinds.load("familiarity", kind).fit(training, validation, len(training.experts))
     allowed = validation.takers.allowed(validation.forms)
     with torch.no_grad():
         features = read(validation, reads)
         scores = nearest(score, features, router(features), allowed)
-    design = FitDesign(
-        kind=reads[0], coverage=coverage, threshold=threshold(scores, coverage), rows=len(scores)
-    )
+    design = FitDesign(kind=kind, coverage=coverage, threshold=threshold(scores, coverage), rows=len(scores))
     return Fit(score, design)
 
 

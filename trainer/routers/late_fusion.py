@@ -1,8 +1,8 @@
-"""The states and the words of a text, each by a ridge regression of its own, speak about it together (late
-fusion): the log-probabilities of `closed_form`, and a share of those of `lexical`.
+"""What a text is about and how it is written choose together (late fusion): the log-probabilities of
+`closed_form`, which reads states, and a share of those of `trigrams`, which reads characters.
 
-States of early layers know what a text is about, words what it is made of: a topic that many tasks have in
-common hides the turns of phrase of one of them. Validation picks the share, from none.
+Each tells tasks apart that the other takes for one: of one subject but written in another way, or the other
+way round. Validation picks the share, from none.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from trainer.routers import (
     closed_form,
     fit_once,
     from_logits,
-    lexical,
     read,
+    trigrams,
 )
 
 READS = ("states", "text")
@@ -30,14 +30,14 @@ READS = ("states", "text")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Number of hash buckets for words, and the shares of their say to choose from."""
+    """Number of hash buckets of `trigrams`, and the shares of its say to choose from."""
 
-    buckets: int = 4096
-    shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+    buckets: int = trigrams.Config.buckets
+    shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 
 class Router(nn.Module):
-    """Both, and how much words count; sharpened by dividing by the temperature."""
+    """Both, and how much trigrams count; sharpened by dividing by the temperature."""
 
     share: Tensor
     temperature: Tensor
@@ -45,18 +45,21 @@ class Router(nn.Module):
     def __init__(self, config: Config, shape: Sequence[int], slots: int) -> None:
         super().__init__()
         self.states = closed_form.Router(closed_form.Config(), shape, slots)
-        self.words = lexical.Router(lexical.Config(buckets=config.buckets), shape, slots)
+        self.trigrams = trigrams.Router(trigrams.Config(buckets=config.buckets), shape, slots)
         self.register_buffer("share", torch.zeros(()))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, features: Features) -> Routing:
         """Softmax of the sharpened sum."""
-        states, words = self.told(features)
-        return from_logits((states + self.share * words) / self.temperature)
+        by_states, by_trigrams = self.told(features)
+        return from_logits((by_states + self.share * by_trigrams) / self.temperature)
 
     def told(self, features: Features) -> tuple[Tensor, Tensor]:
-        """The log-probabilities by states and by words, `(batch, slots)` each."""
-        return tuple(one(features).logits[:, 0].log_softmax(-1) for one in (self.states, self.words))
+        """The log-probabilities by states and by trigrams, `(batch, slots)` each."""
+        by_states, by_trigrams = (
+            one(features).logits[:, 0].log_softmax(-1) for one in (self.states, self.trigrams)
+        )
+        return by_states, by_trigrams
 
 
 def fit(
@@ -71,16 +74,16 @@ def fit(
     router = Router(config, validation.shape, slots)
     parts = {
         "states": (closed_form, closed_form.Config()),
-        "words": (lexical, lexical.Config(buckets=config.buckets)),
+        "trigrams": (trigrams, trigrams.Config(buckets=config.buckets)),
     }
     for name, (module, own) in parts.items():
         fitted = fit_once(module, own, training, validation, slots, seed, on_progress)
         router.get_submodule(name).load_state_dict(fitted.state_dict())
     with torch.no_grad():
-        states, words = router.told(read(validation, READS))
-    best, logits = 0.0, states
+        by_states, by_trigrams = router.told(read(validation, READS))
+    best, logits = 0.0, by_states
     for share in config.shares:
-        tried = states + share * words
+        tried = by_states + share * by_trigrams
         if better(tried, logits, validation.slots):
             best, logits = share, tried
     router.share.fill_(best)

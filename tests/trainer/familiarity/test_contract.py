@@ -11,7 +11,7 @@ from registry import tensors
 from tests.trainer.routers import test_contract as routers
 from tests.trainer.routers.test_contract import HIDDEN, LAYERS, Held, examples
 from trainer import generations, kinds
-from trainer.familiarity import Fit, FitDesign, nearest, states
+from trainer.familiarity import Fit, FitDesign, name_of, nearest, states
 from trainer.routers import Features, Routing
 
 DESIGN = FitDesign(kind="states", coverage=0.9, threshold=1.0, rows=9)
@@ -24,14 +24,14 @@ def family(request: pytest.FixtureRequest) -> ModuleType:
 
 @cache
 def fitted(family: ModuleType, slots: int = 3) -> nn.Module:
-    score: nn.Module = family.fit(examples(60, slots, 1), slots)
+    score: nn.Module = family.fit(examples(60, slots, 1), examples(30, slots, 2), slots)
     return score
 
 
 def routed(family: ModuleType, features: Features, slots: int = 3) -> Routing:
     """By the first router that reads the same."""
     each = kinds.load_all("routers").values()
-    router = next(one for one in each if one.READS[0] == family.__name__.rpartition(".")[2])
+    router = next(one for one in each if name_of(one.READS) == family.__name__.rpartition(".")[2])
     found: Routing = routers.fitted(router, slots)(features)
     return found
 
@@ -83,7 +83,7 @@ def test_the_distance_of_states_is_that_of_its_definition(slots: int) -> None:
 
     near = torch.stack([squared(given - mean, within) for mean in means], 1)
     far = squared(given - means.mean(0), whole)[:, None]
-    score = states.fit(training, slots)
+    score = states.fit(training, training, slots)
     found = score(asked, routed(states, asked, slots)).double()
     # What is estimated from random directions has a deviation of an eighth, and counts once in T^2.
     estimated = (found - (near - far)) * slots**2
@@ -111,7 +111,7 @@ def test_tasks_that_cannot_take_an_input_do_not_count(family: ModuleType) -> Non
 
 
 def test_what_is_fitted_is_frozen_finite_and_always_the_same(family: ModuleType) -> None:
-    score, again = fitted(family), family.fit(examples(60, 3, 1), 3)
+    score, again = fitted(family), family.fit(examples(60, 3, 1), examples(30, 3, 2), 3)
     assert not score.training
     assert not any(parameter.requires_grad for parameter in score.parameters())
     for name, value in score.state_dict().items():
@@ -134,6 +134,7 @@ def test_it_comes_back_from_the_bytes_of_its_router_bit_equal(family: ModuleType
 def test_a_task_with_few_rows_counts_as_much_as_one_with_many() -> None:
     plenty, held_out = examples(300, 3, 1), examples(90, 3, 3)
     few = [row for row, slot in enumerate(plenty.slots.tolist()) if slot > 0 or row < 12]
-    score = states.fit(Held(plenty.features.take(few), plenty.slots[few]), 3)
+    uneven = Held(plenty.features.take(few), plenty.slots[few])
+    score = states.fit(uneven, uneven, 3)
     found = score(held_out.features, routed(states, held_out.features))
     assert torch.equal(found.argmin(-1), held_out.slots)

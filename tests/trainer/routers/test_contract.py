@@ -20,9 +20,9 @@ from trainer.routers import (
     closed_form,
     fit_once,
     late_fusion,
-    lexical,
     noisy_top1,
     routing_accuracy,
+    trigrams,
 )
 
 LAYERS, HIDDEN = 2, 24
@@ -180,14 +180,14 @@ def test_noisy_top1_is_noisy_in_training_only() -> None:
     assert same(router(features), fitted(noisy_top1)(features))
 
 
-def test_late_fusion_weighs_what_states_and_words_say() -> None:
+def test_late_fusion_weighs_what_states_and_trigrams_say() -> None:
     router, features = fitted(late_fusion), examples(8, 3, 4).features
-    states, words = (fitted(one)(features).logits[:, 0].log_softmax(-1) for one in (closed_form, lexical))
-    wanted = (states + router.share * words) / router.temperature
+    states, texts = (fitted(one)(features).logits[:, 0].log_softmax(-1) for one in (closed_form, trigrams))
+    wanted = (states + router.share * texts) / router.temperature
     assert torch.allclose(router(features).logits[:, 0], wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("told_by", ["states", "words"])
+@pytest.mark.parametrize("told_by", ["states", "text"])
 def test_late_fusion_listens_to_what_tells_tasks_apart(told_by: str) -> None:
     def blurred(rows: int, seed: int) -> Held:
         own = examples(rows, 3, seed)
@@ -199,7 +199,7 @@ def test_late_fusion_listens_to_what_tells_tasks_apart(told_by: str) -> None:
 
     held_out = blurred(90, 3)
     router = late_fusion.fit(config(late_fusion), blurred(60, 1), blurred(30, 2), 3, 0)
-    if told_by == "words":
+    if told_by == "text":
         assert router.share.item() > 0
     assert routing_accuracy(router(held_out.features), held_out.slots) > 0.9
 
