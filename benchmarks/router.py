@@ -1,12 +1,11 @@
-"""How long the next generation takes when a task has been added, and how well routers choose among many.
+"""How long the next generation takes when a task has been added.
 
 Times are taken on made features with the widths of the default base model (3 layers x 2 x 576 numbers a
 row): drawn at random, each task a cloud of its own. Rows, texts and answers are made too, and answers to rows
 of other tasks are put into the cache beforehand, as earlier generations would have left them: no base model
-runs. Accuracy is that of real rows and real features: `--data` names a folder with a MANIFEST.csv, whose
-tasks `--base-model` reads once, and which are kept below `--work`. Without it that part is left out.
+runs. How well routers choose: `benchmarks.routing`.
 
-    python -m benchmarks.router [--tasks 100] [--rows 400] [--work DIR] [--data DIR] [--json]
+    python -m benchmarks.router [--tasks 100] [--rows 400] [--work DIR] [--json]
 """
 
 import argparse
@@ -23,11 +22,10 @@ from benchmarks import pools
 from benchmarks.measure import Report, drawing, parser, set_threads, spread, tell
 from registry import Expert, Registry
 from trainer import kinds
-from trainer.base_model import BaseModel
 from trainer.pipeline import retrain_router
 from trainer.pipeline.archive import Archive, TaskRows
 from trainer.pipeline.fitting import PoolExamples, fit, pool_reading
-from trainer.routers import Examples, closed_form, read, routing_accuracy
+from trainer.routers import Examples, closed_form
 from trainer.sums import RidgeSums
 
 KINDS = ("closed_form", "noisy_top1", "lexical", "trigrams", "late_fusion")
@@ -47,8 +45,6 @@ def main() -> None:
         report.table += [{"tasks": size, "what": what, "seconds": spread(runs[what])} for what in runs]
     report.ratios = ratios(times[options.tasks], options)
     report.floor = floor(options.tasks, options.rows)
-    if options.data is not None:
-        report.table += accuracies(options)
     report.notes = notes(options)
     plot(options, times)
     report.show(as_json=options.json)
@@ -60,8 +56,6 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--tasks", type=int, default=100, help="tasks before one is added [default: 100]")
     made.add_argument("--rows", type=int, default=400, help="rows of a task [default: 400]")
     made.add_argument("--sizes", type=int, nargs="*", default=[10, 30, 300], help="other numbers of tasks")
-    made.add_argument("--data", type=Path, help="folder of real rows")
-    made.add_argument("--base-model", default="minilm-l6", help="reads the real rows [default: minilm-l6]")
     options = made.parse_args()
     options.plot = options.plot or options.work / "router.svg"
     return options
@@ -220,28 +214,6 @@ def floor(tasks: int, rows: int) -> dict[str, Any]:
         "MB read: the new task": 4 * rows * width / 1e6,
         "MB that all features have": 4 * tasks * rows * width / 1e6,
     }
-
-
-def accuracies(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Validation and test routing accuracy of each kind on real rows, at each number of tasks."""
-    with Registry(options.work / f"real-{options.base_model}-{options.rows}") as registry:
-        wanted = max([options.tasks, *options.sizes])
-        if len(registry.tasks()) < wanted:
-            base = BaseModel.load(options.base_model)
-            pools.read(registry, base, options.data, wanted, options.rows)
-        experts = registry.experts()
-        sizes = sorted({min(size, len(experts)) for size in (options.tasks, *options.sizes)})
-        return [accuracy(registry, experts[:size], kind) for size in sizes for kind in KINDS]
-
-
-def accuracy(registry: Registry, experts: Sequence[Expert], kind: str) -> dict[str, Any]:
-    """Of one kind on one pool."""
-    router, test = fit_alone(registry, experts, kind)
-    with torch.no_grad():
-        features = read(test, kinds.load("routers", kind).READS)
-        found = routing_accuracy(router(features), test.slots)
-    tell(f"{len(experts)} tasks, {kind}: {found:.4f}")
-    return {"tasks": len(experts), "what": f"{kind}, real rows", "test routing accuracy": found}
 
 
 def notes(options: argparse.Namespace) -> list[str]:

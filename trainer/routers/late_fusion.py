@@ -33,7 +33,7 @@ class Config:
     """Number of hash buckets of `trigrams`, and the shares of its say to choose from."""
 
     buckets: int = trigrams.Config.buckets
-    shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
+    shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 
 
 class Router(nn.Module):
