@@ -16,7 +16,6 @@ the rows as they are; the share of test rows that it sends to their own expert i
 import argparse
 import random
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -136,16 +135,16 @@ def measured(
     pool: Sequence[Expert],
     options: argparse.Namespace,
 ) -> dict[str, dict[str, float]]:
-    """Of each router kind on one pool: seconds of its fit, and accuracy by the way of typing."""
+    """The accuracy of each router kind on one pool, by the way of typing."""
     reading = pool_reading(archive.registry, pool, "one")
     training, validation, test = (
         PoolExamples(archive, pool, split, reading) for split in ("train", "validation", "test")
     )
     found: dict[str, dict[str, float]] = {}
     for kind in options.routers:
-        module, started = kinds.load("routers", kind), time.perf_counter()
+        module = kinds.load("routers", kind)
         router = fit_once(module, module.Config(), training, validation, len(pool), 0)
-        found[kind] = {"seconds": time.perf_counter() - started}
+        found[kind] = {}
         for way, every in asked.items():
             own = [every[expert.name] for expert in pool]
             states = torch.cat([one.states for one in own if one.states is not None])
@@ -161,7 +160,7 @@ def rows(size: int, found: Sequence[Mapping[str, Mapping[str, float]]]) -> list[
     """The lines of the table for one number of tasks."""
     return [
         {"tasks": size, "router": kind}
-        | {what: spread([one[kind][what] for one in found]) for what in (*WAYS, "seconds")}
+        | {way: spread([one[kind][way] for one in found]) for way in WAYS}
         for kind in found[0]
     ]
 
