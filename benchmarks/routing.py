@@ -159,8 +159,7 @@ def measured(
 def rows(size: int, found: Sequence[Mapping[str, Mapping[str, float]]]) -> list[dict[str, Any]]:
     """The lines of the table for one number of tasks."""
     return [
-        {"tasks": size, "router": kind}
-        | {way: spread([one[kind][way] for one in found]) for way in WAYS}
+        {"tasks": size, "router": kind} | {way: spread([one[kind][way] for one in found]) for way in WAYS}
         for kind in found[0]
     ]
 

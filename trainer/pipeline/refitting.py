@@ -1,6 +1,6 @@
 """`retrain_router`: all experts, as they are, become the next router generation. No expert is touched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,8 @@ class RetrainedRouter:
     """What came of `retrain_router`.
 
     Attributes:
-        created: False when the newest generation already has these experts and settings.
+        created: False when the newest generation already has these experts and settings, and was chosen among
+            the same router kinds.
         metrics: by split; `routing_accuracy`: share of rows sent to their own expert; `routed_accuracy`:
             share answered rightly by the expert the router chose; `oracle_accuracy`: by their own expert;
             `coverage`: share that some expert fits.
@@ -116,7 +117,7 @@ def retrain_router(
     settings = {"router": router, "passes": passes, "seed": seed, "coverage": coverage}
     archive = Archive(registry, device, on_progress)
     promotion = Promotion(registry, promote, tolerance, actor)
-    newest = _same_as_newest(registry, chosen.experts, settings)
+    newest = _same_as_newest(registry, chosen.experts, settings, modules)
     if newest is not None:
         return _nothing_to_do(archive, newest, chosen, promotion, started, finish)
     fitted = fit(archive, modules, chosen.experts, seed, passes, coverage)
@@ -179,12 +180,15 @@ def _publish(registry: Registry, fitted: Fitted, settings: dict[str, Any], start
 
 
 def _same_as_newest(
-    registry: Registry, chosen: Sequence[Expert], settings: dict[str, Any]
+    registry: Registry, chosen: Sequence[Expert], settings: dict[str, Any], tried: Collection[str]
 ) -> Generation | None:
+    """The newest generation, where fitting these kinds anew would give it again."""
     known = registry.generations()
     if not known or known[-1].experts != tuple(expert.name for expert in chosen):
         return None
-    return known[-1] if known[-1].config["settings"] == settings else None
+    config = known[-1].config
+    same = config["settings"] == settings and {*config["candidates"]} == {*tried}
+    return known[-1] if same else None
 
 
 def _result(

@@ -106,6 +106,16 @@ def test_the_same_experts_and_settings_are_nothing_to_do(copy: Registry) -> None
     assert state(copy) == before
 
 
+def test_the_same_experts_are_fitted_anew_once_there_is_another_kind_to_choose_from(
+    copy: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(kinds, "load_all", lambda family: {"lexical": kinds.load(family, "lexical")})
+        assert [refit(copy, router="auto").created for _ in range(2)] == [True, False]
+    assert [refit(copy, router="auto").created for _ in range(2)] == [True, False]
+    assert [one.name for one in copy.generations()] == ["router@1", "router@2"]
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"passes": "two"}, {"router": "noisy_top1"}])
 def test_other_settings_make_the_next_generation(copy: Registry, change: dict[str, object]) -> None:
     refit(copy)
