@@ -65,6 +65,7 @@ from trainer.progress import silent
 from trainer.routers import from_logits
 
 READS = ("states",)
+AUTO = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from registry.errors import InvalidSettingError
 from trainer import kinds
 
 AUTO = "auto"
-"""In place of a router kind: all are fitted, and validation picks."""
+"""In place of a router kind: those are fitted that say so, and validation picks."""
 
 PASSES = ("one", "two")
 """Of the base model, for each text that is asked: see `trainer.generations.RouterDesign`."""

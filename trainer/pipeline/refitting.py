@@ -96,7 +96,7 @@ def retrain_router(
     held-out rows that a router sends to another expert.
 
     Args:
-        router: a router kind, or `auto`: all kinds are fitted and validation picks.
+        router: a router kind, or `auto`: every kind that says so is fitted, and validation picks.
         passes: `one` or `two`, see `trainer.generations.RouterDesign`.
         coverage: share of the rows of these tasks that is to be answered; stranger ones are not, unless asked
             for. See `trainer.familiarity`.
@@ -134,7 +134,9 @@ def retrain_router(
 
 def _modules(router: str) -> dict[str, ModuleType]:
     """The kinds to fit."""
-    return kinds.load_all("routers") if router == AUTO else {router: kinds.load("routers", router)}
+    if router != AUTO:
+        return {router: kinds.load("routers", router)}
+    return {name: module for name, module in kinds.load_all("routers").items() if module.AUTO}
 
 
 def _nothing_to_do(

@@ -14,6 +14,7 @@ from trainer.ridge import RIDGES, LinearRouter, fit_ridge
 from trainer.routers import Examples, Features, Routing
 
 READS = ("states",)
+AUTO = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from trainer.routers import (
 )
 
 READS = ("states", "text")
+AUTO = True
 
 
 @dataclass(frozen=True, kw_only=True)

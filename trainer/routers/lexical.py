@@ -16,6 +16,7 @@ from trainer.routers import Examples, Features, Routing
 from trainer.sums import STRIP, RidgeSums, packed_size, strips
 
 READS = ("text",)
+AUTO = False
 WORD = re.compile(r"\w+|[^\w\s]")
 
 

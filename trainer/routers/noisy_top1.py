@@ -19,6 +19,7 @@ from trainer.routers import Examples, Features, Routing, best_temperature, from_
 from trainer.visitors import LAST, MEAN
 
 READS = ("states",)
+AUTO = False
 
 
 @dataclass(frozen=True, kw_only=True)

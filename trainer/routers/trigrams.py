@@ -17,6 +17,7 @@ from trainer.ridge import better
 from trainer.routers import Examples, Features, Routing, best_temperature, from_logits
 
 READS = ("text",)
+AUTO = True
 CHUNK = 4096
 """Texts that are counted together."""
 

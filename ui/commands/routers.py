@@ -9,7 +9,7 @@ from ui.group import Finite, Session, common_options, page_options, pass_session
 
 
 @click.command("retrain-router")
-@click.option("--router", default=AUTO, show_default=True, help="Kind of router; auto fits all and picks.")
+@click.option("--router", default=AUTO, show_default=True, help="Kind; auto fits several and picks.")
 @click.option(
     "--expert",
     "experts",
