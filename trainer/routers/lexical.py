@@ -137,4 +137,4 @@ class Counted:
 
 
 def _bucket(gram: str, buckets: int) -> int:
-    return int.from_bytes(blake2b(gram.encode(), digest_size=4).digest()) % buckets
+    return int.from_bytes(blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=4).digest()) % buckets

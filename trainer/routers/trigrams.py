@@ -57,7 +57,7 @@ def fit(
     """Count the trigrams of each task, and add to the counts what validation likes best. Nothing is random:
     the seed is not used."""
     router, best = Router(config, (), slots), None
-    counts = count(training, slots, config.buckets)
+    counts = count(training, slots, config.buckets, on_progress)
     for smoothing in config.smoothings:
         weight = ratios(counts, smoothing)
         logits = likelihoods(validation.texts, weight)
@@ -86,13 +86,14 @@ def ratios(counts: Tensor, smoothing: float) -> Tensor:
     return (shares.log() - shares.mean(1, keepdim=True).log()).float()
 
 
-def count(training: Examples, slots: int, buckets: int) -> Tensor:
+def count(training: Examples, slots: int, buckets: int, on_progress: Progress = silent) -> Tensor:
     """Of each task, the sum over its texts, `(buckets, slots)`."""
     sums = torch.zeros(buckets * slots, dtype=torch.float64)
     for start, one in counted(training.texts, buckets):
         sizes = torch.diff(one.offsets, append=torch.tensor([len(one.columns)]))
         owners = training.slots[start : start + len(sizes)].repeat_interleave(sizes)
         sums.index_add_(0, one.columns * slots + owners, one.values.double())
+        on_progress("counting trigrams", start + len(sizes), len(training), "")
     return sums.view(buckets, slots)
 
 

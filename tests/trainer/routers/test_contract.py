@@ -213,3 +213,40 @@ def test_what_others_are_made_of_is_fitted_once() -> None:
     assert isinstance(fused, late_fusion.Router)
     assert torch.equal(fused.states.linear.weight, alone.get_parameter("linear.weight"))
     assert fused.states is not alone
+
+
+TEXTS = [[""], ["", "amber"], ["\ud800"], ["a", "\U0010ffff\U0010ffff"], ["x" * 100_000], []]
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_routers_of_text_take_any_text(family: ModuleType, texts: list[str]) -> None:
+    if "text" not in family.READS:
+        pytest.skip("reads states")
+    states = examples(max(len(texts), 1), 3, 5).states[: len(texts)]
+    weights = fitted(family)(Features(states, texts)).weights
+    assert weights.shape == (len(texts), 1, 3)
+    assert torch.allclose(weights.sum(-1), torch.ones(len(texts), 1), atol=1e-5)
+
+
+def test_trigrams_are_those_of_the_text_with_its_ends() -> None:
+    def buckets(text: str) -> set[int]:
+        return {bucket for _, one in trigrams.counted([text], 1 << 20) for bucket in one.columns.tolist()}
+
+    assert len(buckets("abc")) == 3  # " ab", "abc" and "bc "
+    assert buckets("Abc") == buckets("abc")
+    assert len(buckets("abc") & buckets("abd")) == 1
+    assert len(buckets("abc") & buckets("cba")) == 0
+    [(first, found)] = trigrams.counted(["aaaa", "ab"], 1 << 20)
+    assert (first, found.offsets.tolist()) == (0, [0, 3])
+    assert sorted(found.values[:3].square().tolist()) == pytest.approx([0.25, 0.25, 0.5])
+    assert found.values[3:].square().tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_the_rows_of_a_large_pool_are_counted_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = examples(60, 3, 1)
+    whole = trigrams.count(training, 3, 64)
+    monkeypatch.setattr(trigrams, "CHUNK", 7)
+    told: list[int] = []
+    counts = trigrams.count(training, 3, 64, lambda stage, done, total, note: told.append(done))
+    assert torch.allclose(counts, whole)
+    assert told == [7, 14, 21, 28, 35, 42, 49, 56, 60]
