@@ -45,9 +45,11 @@ def main() -> None:
     report = Report("Routing among many tasks")
     base = BaseModel.load(options.base_model)
     with Registry(options.work / f"real-{base.record.name}-{options.rows}") as registry:
-        if len(registry.tasks()) < max(options.sizes):
+        if options.data is not None:
             pools.read(registry, base, options.data, max(options.sizes), options.rows)
         experts = registry.experts()
+        if len(experts) < min(options.sizes):
+            raise SystemExit(f"{registry.home} has {len(experts)} tasks: give --data to add some")
         archive, reading = Archive(registry, "cpu"), pool_reading(registry, experts, "one")
         asked = typed(archive, reading, base, experts)
         for size in options.sizes:
