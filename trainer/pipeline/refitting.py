@@ -136,7 +136,8 @@ def _modules(router: str) -> dict[str, ModuleType]:
     """The kinds to fit."""
     if router != AUTO:
         return {router: kinds.load("routers", router)}
-    return {name: module for name, module in kinds.load_all("routers").items() if module.AUTO}
+    every = kinds.load_all("routers").items()
+    return {name: module for name, module in every if getattr(module, "AUTO", False)}
 
 
 def _nothing_to_do(

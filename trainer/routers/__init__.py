@@ -3,7 +3,7 @@
 - `Config`: a frozen dataclass of JSON values, stored with the generation.
 - `READS`: what it needs of a text: `("states",)`, the pooled hidden states; `("text",)`, the text itself; or
   both. `trainer.familiarity` has the score that goes with it.
-- `AUTO`: whether `auto` fits it too, and keeps it where validation likes it best.
+- `AUTO`: true if `auto` is to fit it too, and to keep it where validation likes it best.
 - `Router(config, shape, slots)`: an `nn.Module` for features of shape `(layers, 2, hidden)` and `slots`
   experts. Its `state_dict` is all that is frozen.
 - `forward(features) -> Routing`: weights >= 0 that sum to 1. Padding and batch never matter; evaluation is
