@@ -36,6 +36,7 @@ from trainer.fit_limits import COVERAGE
 from trainer.inputs import words
 from trainer.pipeline.archive import Archive
 from trainer.pipeline.fitting import pool_reading
+from trainer.routers import fit_once
 
 HALVES = ("choosing", "reporting")
 LIMIT = 0.9
@@ -179,7 +180,7 @@ def compare(
     sent: dict[str, Any] = {}
     for kind in routers:
         module = kinds.load("routers", kind)
-        router = module.fit(module.Config(), training, validation, len(pool), 0)
+        router = fit_once(module, module.Config(), training, validation, len(pool), 0)
         own_kind = familiarity.name_of(module.READS)
         own = kinds.load("familiarity", own_kind).fit(training, validation, len(pool))
         routed = {name: router(features) for name, features in rows.items()}

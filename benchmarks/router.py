@@ -25,10 +25,10 @@ from trainer import kinds
 from trainer.pipeline import retrain_router
 from trainer.pipeline.archive import Archive, TaskRows
 from trainer.pipeline.fitting import PoolExamples, fit, pool_reading
-from trainer.routers import Examples, closed_form
+from trainer.routers import closed_form
 from trainer.sums import RidgeSums
 
-KINDS = ("closed_form", "noisy_top1", "lexical", "trigrams", "late_fusion")
+OTHERS = ("noisy_top1", "lexical", "trigrams", "late_fusion")
 SLOW = 3
 """Rounds of what takes many seconds."""
 
@@ -106,10 +106,8 @@ def refits(registry: Registry, size: int, options: argparse.Namespace) -> dict[s
             if number:
                 runs[what].append(seconds)
         tell(f"{size} tasks: round {number} of {options.repeats}")
-    slow = {
-        "closed_form, rebuilt from the features": "closed_form",
-        "noisy_top1, fit": "noisy_top1",
-        "lexical, fit": "lexical",
+    slow = {"closed_form, rebuilt from the features": "closed_form"} | {
+        f"{kind}, fit": kind for kind in OTHERS
     }
     for what, kind in slow.items():
         runs[what] = []
@@ -148,19 +146,14 @@ def prepare(registry: Registry, experts: Sequence[Expert], kept: Path, before: P
     retrain_router(registry, router="closed_form", experts=names, seed=seed, promote=True, device="cpu")
 
 
-def examples(registry: Registry, experts: Sequence[Expert]) -> dict[str, PoolExamples]:
-    """The rows of a pool by split, read anew."""
+def fit_alone(registry: Registry, experts: Sequence[Expert], kind: str) -> None:
+    """Fit one router, with the reading of all that it needs."""
     archive, reading = Archive(registry, "cpu"), pool_reading(registry, experts, "one")
-    return {
-        split: PoolExamples(archive, experts, split, reading) for split in ("train", "validation", "test")
-    }
-
-
-def fit_alone(registry: Registry, experts: Sequence[Expert], kind: str) -> tuple[Any, Examples]:
-    """One router, with the reading of all that its fit needs; and the test rows."""
-    given, module = examples(registry, experts), kinds.load("routers", kind)
-    router = module.fit(module.Config(), given["train"], given["validation"], len(experts), 0)
-    return router, given["test"]
+    training, validation = (
+        PoolExamples(archive, experts, split, reading) for split in ("train", "validation")
+    )
+    module = kinds.load("routers", kind)
+    module.fit(module.Config(), training, validation, len(experts), 0)
 
 
 def ratios(runs: dict[str, list[float]], options: argparse.Namespace) -> dict[str, float | None]:
@@ -172,8 +165,10 @@ def ratios(runs: dict[str, list[float]], options: argparse.Namespace) -> dict[st
         f"retrain_router_seconds_{options.tasks}_tasks": spread(
             runs["closed_form, whole retrain_router"]
         ).median,
-        f"refit_noisy_top1_seconds_{options.tasks}_tasks": spread(runs["noisy_top1, fit"]).median,
-        f"refit_lexical_seconds_{options.tasks}_tasks": spread(runs["lexical, fit"]).median,
+        **{
+            f"refit_{kind}_seconds_{options.tasks}_tasks": spread(runs[f"{kind}, fit"]).median
+            for kind in OTHERS
+        },
         f"rebuild_seconds_{options.tasks}_tasks": spread(
             runs["closed_form, rebuilt from the features"]
         ).median,

@@ -47,6 +47,10 @@ class Score(nn.Module):
 
     def forward(self, features: Features, routing: Routing) -> Tensor:
         """The distance from each task, `(batch, slots)`."""
+        return self.distances(features)
+
+    def distances(self, features: Features) -> Tensor:
+        """The same; what the router made of the features does not matter."""
         assert features.states is not None
         slots, rank = self.points.shape
         along = (features.states[:, -1].flatten(1).cpu() - self.centre) @ self.directions.T

@@ -35,13 +35,13 @@ class Score(nn.Module):
 
     def forward(self, features: Features, routing: Routing) -> Tensor:
         """The distance from each task, `(batch, slots)`."""
-        by_states, by_trigrams = self.told(features, routing)
+        by_states, by_trigrams = self.told(features)
         return by_states / self.spreads[0] + by_trigrams / self.spreads[1]
 
-    def told(self, features: Features, routing: Routing) -> tuple[Tensor, Tensor]:
+    def told(self, features: Features) -> tuple[Tensor, Tensor]:
         """The distance from each task by states and by trigrams, `(batch, slots)` each."""
         assert features.texts is not None
-        return self.states(features, routing), -trigrams.likelihoods(features.texts, self.weight)
+        return self.states.distances(features), -trigrams.likelihoods(features.texts, self.weight)
 
 
 def fit(training: Examples, validation: Examples, slots: int) -> Score:
@@ -49,8 +49,7 @@ def fit(training: Examples, validation: Examples, slots: int) -> Score:
     score = Score(training.shape, slots)
     score.states = states.fit(training, validation, slots)
     score.weight.copy_(trigrams.ratios(trigrams.count(training, slots, BUCKETS), SMOOTHING))
-    told = score.told(read(validation, ("states", "text")), Routing(torch.empty(0), torch.empty(0)))
-    for place, one in enumerate(told):
+    for place, one in enumerate(score.told(read(validation, ("states", "text")))):
         low, high = one.amin(-1).double().quantile(torch.tensor([TAILS, 1 - TAILS], dtype=torch.float64))
         score.spreads[place] = (high - low).clamp_min(1e-6)
     return score.eval().requires_grad_(False)

@@ -106,7 +106,7 @@ def fit_once(
     on_progress: Progress = silent,
 ) -> nn.Module:
     """The router of a kind: kinds that are made of others find these fitted where they were tried as well."""
-    asked = (module.__name__, config, id(validation), slots, seed)
+    asked = (module.__name__, config, validation, slots, seed)
     if asked not in training.fitted:
         training.fitted[asked] = module.fit(config, training, validation, slots, seed, on_progress)
     return training.fitted[asked]

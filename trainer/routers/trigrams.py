@@ -4,7 +4,7 @@ How a task's texts are written, down to punctuation, brackets and the fields of 
 others where what they are about does not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,10 @@ def fit(
     the seed is not used."""
     router, best = Router(config, (), slots), None
     counts = count(training, slots, config.buckets, on_progress)
+    held_out = [*counted(validation.texts, config.buckets)]
     for smoothing in config.smoothings:
         weight = ratios(counts, smoothing)
-        logits = likelihoods(validation.texts, weight)
+        logits = _weighed(held_out, weight)
         if best is None or better(logits, best, validation.slots):
             best = logits
             router.weight.data.copy_(weight)
@@ -71,8 +72,12 @@ def fit(
 
 def likelihoods(texts: Sequence[str], weight: Tensor) -> Tensor:
     """The log-likelihood of each text under each expert, less that under all of them, `(texts, slots)`."""
+    return _weighed(counted(texts, len(weight)), weight)
+
+
+def _weighed(chunks: Iterable[tuple[int, "Counted"]], weight: Tensor) -> Tensor:
     found = [weight.new_zeros(0, weight.shape[1])]
-    for _, one in counted(texts, len(weight)):
+    for _, one in chunks:
         columns, offsets, values = (each.to(weight.device) for each in (one.columns, one.offsets, one.values))
         found.append(
             functional.embedding_bag(columns, weight, offsets, mode="sum", per_sample_weights=values)
